@@ -1,0 +1,34 @@
+# The two commands: `make up` and `make test`. `make` alone prints this list.
+.DEFAULT_GOAL := help
+.PHONY: help up down test e2e generate check-generated fmt lint deny
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
+
+up: ## a real Kubernetes on this machine with the operator and three nodes, canary green (CLUSTER=current: on yours)
+	@scripts/up.sh
+
+down: ## remove everything that `make up` made
+	@scripts/down.sh
+
+test: ## unit, property and end-to-end tests
+	@scripts/test.sh
+
+e2e: ## the end-to-end tests alone, from what is built; E2E=name runs those that match
+	@scripts/e2e.sh $(E2E)
+
+generate: ## write the CRD, samples, rendered manifests and reference pages from the code
+	@scripts/generate.sh
+
+check-generated: ## fail when a generated file differs from what the code makes
+	@scripts/generate.sh --check
+
+fmt: ## format Rust and Go
+	@cargo fmt --all
+	@gofmt -w e2e/cluster e2e/peers
+
+lint: ## formatting and lints, warnings denied
+	@scripts/lint.sh
+
+deny: ## licences, bans and sources of the dependencies (needs cargo-deny)
+	@cargo deny check bans licenses sources

@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Builds the programs. build.sh [rust] [cluster] [peers] [tests]; each part is skipped by its own build tool when nothing changed.
+. "$(dirname "$0")/lib.sh"
+
+first() { [ -e "$1" ] && echo "checking for changes" || echo "$2"; }
+
+build_rust() {
+  # One invocation for all: dependencies are then built with one set of features, once.
+  # Cargo prints each crate as it is compiled; on a terminal with a progress bar.
+  say "rust: $(first "$CARGO_TARGET_DIR/release/statusd" "first build, RocksDB and the Kubernetes client included: 15 to 25 minutes on two cores")"
+  local start=$SECONDS
+  (cd "$REPO" && cargo build --release --locked --workspace --bins ${RUST_ALL_TARGETS:+--all-targets}) || die "the Rust build failed; see above"
+  say "rust: done in $((SECONDS - start)) s"
+}
+
+# Kubernetes reports this as its version; it must be the one in e2e/cluster/go.mod.
+build_cluster() {
+  local version; version=$(sed -n 's/^\tk8s.io\/kubernetes \(v[0-9.]*\).*/\1/p' "$REPO/e2e/cluster/go.mod")
+  [ -n "$version" ] || die "e2e/cluster/go.mod names no k8s.io/kubernetes version"
+  local pkg=k8s.io/component-base/version minor=${version#v1.}
+  (cd "$REPO/e2e/cluster" && CGO_ENABLED=0 go build -trimpath -o "$BIN/status-cluster.new" \
+    -ldflags "-s -w -X $pkg.gitVersion=$version -X $pkg.gitMajor=1 -X $pkg.gitMinor=${minor%%.*}" .)
+  mv "$BIN/status-cluster.new" "$BIN/status-cluster"
+}
+
+build_peers() {
+  (cd "$REPO/e2e/peers" && CGO_ENABLED=0 go build -trimpath -o "$BIN/status-peer.new" .)
+  mv "$BIN/status-peer.new" "$BIN/status-peer"
+}
+
+jobs=()
+for part in "$@"; do
+  case $part in
+    rust) build_rust & jobs+=($!) ;;
+    tests) RUST_ALL_TARGETS=1 build_rust & jobs+=($!) ;;
+    cluster) step build-cluster "$(first "$BIN/status-cluster" "first build of Kubernetes and etcd: 6 to 9 minutes on two cores")" build_cluster & jobs+=($!) ;;
+    peers) step build-peers "$(first "$BIN/status-peer" "first build of the independent peer: 1 to 2 minutes")" build_peers & jobs+=($!) ;;
+    *) die "unknown part '$part'; parts are rust, tests, cluster, peers" ;;
+  esac
+done
+join "${jobs[@]}"

@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Installs the CRDs and the operator by Helm, applies the three-replica sample, and follows it until the canary is green.
+# Expects KUBECTL, HELM and CANARY (commands) and the images' names in the environment; see up.sh.
+. "$(dirname "$0")/lib.sh"
+read -ra kubectl <<<"$KUBECTL"; read -ra helm <<<"$HELM"; read -ra canary <<<"$CANARY"
+
+say "installing the CRDs and the operator by Helm"
+"${helm[@]}" upgrade --install status-operator-crds "$REPO/charts/status-operator-crds" -n "$OPERATOR_NAMESPACE" --create-namespace >/dev/null
+"${helm[@]}" upgrade --install status-operator "$REPO/charts/status-operator" -n "$OPERATOR_NAMESPACE" \
+  --set image.repository="${OPERATOR_IMAGE%:*}" --set image.tag="${OPERATOR_IMAGE##*:}" --set image.pullPolicy="$PULL_POLICY" \
+  --set nodeImage="$NODE_IMAGE" --wait --timeout 3m >/dev/null
+
+say "applying manifests/samples/mailserver.yaml"
+"${kubectl[@]}" create namespace "$SAMPLE_NAMESPACE" --dry-run=client -o yaml | "${kubectl[@]}" apply -f - >/dev/null
+"${kubectl[@]}" label namespace "$SAMPLE_NAMESPACE" pod-security.kubernetes.io/enforce=restricted --overwrite >/dev/null
+"${kubectl[@]}" apply -n "$SAMPLE_NAMESPACE" -f "$REPO/manifests/samples/mailserver.yaml"
+
+sn=("${kubectl[@]}" -n "$SAMPLE_NAMESPACE" get statusnode "$SAMPLE_NAME")
+say "waiting for Ready (kubectl get statusnodes -n $SAMPLE_NAMESPACE)"
+# The watch prints a line for each change of the columns; it ends when Ready is there or the time is up.
+"${sn[@]}" --watch --no-headers >&2 & watch=$!
+"${kubectl[@]}" -n "$SAMPLE_NAMESPACE" wait --for=condition=Ready "statusnode/$SAMPLE_NAME" --timeout=240s >/dev/null && ready=1 || ready=
+kill "$watch" 2>/dev/null; wait "$watch" 2>/dev/null || true
+if [ -z "$ready" ]; then
+  "${kubectl[@]}" -n "$SAMPLE_NAMESPACE" describe statusnode "$SAMPLE_NAME" >&2
+  "${kubectl[@]}" -n "$SAMPLE_NAMESPACE" get pods,services >&2
+  die "statusnode/$SAMPLE_NAME is not Ready after 240 s; its conditions are above"
+fi
+
+enodes=$("${sn[@]}" -o jsonpath='{range .status.nodes[*]}{.enode}{"\n"}{end}')
+[ -n "$enodes" ] || die "statusnode/$SAMPLE_NAME publishes no enode"
+while read -r enode; do
+  say "canary: post an envelope to ${enode##*@} and read it back from its history"
+  "${canary[@]}" -mailserver "$enode" -post -log ERROR || die "the canary failed for $enode"
+done <<<"$enodes"
+say "canary green"
+
+"${kubectl[@]}" -n "$SAMPLE_NAMESPACE" get statusnodes
+printf '\n%s\n\n' "$enodes"
+"$CARGO_TARGET_DIR/release/node-tools" statusctl qr "$(head -n 1 <<<"$enodes")"

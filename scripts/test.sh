@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# make test: unit and property tests, then every claim on a real cluster that is raised for it and removed after it.
+. "$(dirname "$0")/lib.sh"
+[ "$(id -u)" = 0 ] || die "the tests raise a cluster in network namespaces: run as root"
+"$REPO/scripts/deps.sh" build cluster
+"$REPO/scripts/build.sh" tests cluster peers
+export STATUS_PEER_BIN=$BIN/status-peer STATUS_CLUSTER_BIN=$BIN/status-cluster
+
+say "unit tests (Rust)"
+(cd "$REPO" && cargo test --release --locked --workspace --exclude e2e-tests)
+say "unit tests (Go)"
+(cd "$REPO/e2e/cluster" && CGO_ENABLED=0 go test ./...)
+(cd "$REPO/e2e/peers" && CGO_ENABLED=0 go test ./...)
+
+"$REPO/scripts/rocksdb-free.sh"
+"$REPO/scripts/images.sh"
+"$REPO/scripts/e2e.sh"
+say "all tests passed"
