@@ -3,7 +3,7 @@
 .PHONY: help up down test e2e generate check-generated fmt lint deny
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
 
 up: ## a real Kubernetes on this machine with the operator and three nodes, canary green (CLUSTER=current: on yours)
 	@scripts/up.sh

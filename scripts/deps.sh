@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Installs, with Debian's package manager, what building and running the cluster needs; says what and why.
-# deps.sh build|cluster...   Does nothing when everything is there.
+# deps.sh build|cluster|push|docs...   Does nothing when everything is there.
 . "$(dirname "$0")/lib.sh"
 
 declare -A NEEDS=(
   [build]="gcc:gcc g++:g++ make:make git:git pkg-config:pkg-config libclang:libclang-dev"
   [cluster]="containerd:containerd runc:runc /usr/lib/cni/ptp:containernetworking-plugins iptables:iptables nft:nftables conntrack:conntrack ip:iproute2 ipset:ipset ethtool:ethtool socat:socat nsenter:util-linux busybox:busybox-static"
   [push]="skopeo:skopeo"
+  [docs]="dot:graphviz"
 )
 
 have() {
