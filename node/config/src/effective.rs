@@ -1,0 +1,177 @@
+//! The effective configuration: what the node is told, in types it can use.
+//!
+//! Only types and [`config_hash`]; how they come about is in `resolve`.
+//! Facts: `spec/operations.md` §1.4–1.6.
+
+use std::{net::IpAddr, num::NonZeroU64, path::PathBuf, time::Duration};
+
+use enode::EnodeUrl;
+
+use crate::{Cidr, Secret};
+
+/// The part of the process environment that counts, read by the caller.
+#[derive(Debug, Default, Clone)]
+pub struct Environment {
+    /// `HOME`.
+    pub home: Option<PathBuf>,
+    /// `STATUSD_NODEKEY_FILE`.
+    pub nodekey_file: Option<PathBuf>,
+    /// `STATUSD_NODEKEY`.
+    pub nodekey: Option<Secret>,
+}
+
+/// Everything the node needs to start.
+#[derive(Debug, Clone)]
+pub struct NodeConfig {
+    /// Ethereum network number.
+    pub network_id: NonZeroU64,
+    /// Directory of everything the node keeps.
+    pub data_dir: PathBuf,
+    /// Where the node key comes from.
+    pub identity: Identity,
+    /// devp2p listener.
+    pub listen: ListenAddr,
+    /// Address to advertise with the listener's port, if fixed.
+    pub advertise: Option<IpAddr>,
+    /// Directory with `live.json`, if the address and peers come from there.
+    pub live_dir: Option<PathBuf>,
+    /// Most peers, at least 1.
+    pub max_peers: u32,
+    /// Most connections in handshake, each direction, at least 1.
+    pub max_pending_peers: u32,
+    /// Peers that are always dialled, from `ClusterConfig`.
+    pub static_peers: Vec<EnodeUrl>,
+    /// Sources that are not throttled per address.
+    pub shared_sources: Vec<Cidr>,
+    /// JSON-RPC, if on.
+    pub http: Option<HttpConfig>,
+    /// Metrics and health, if on.
+    pub metrics: Option<MetricsConfig>,
+    /// Waku, if on.
+    pub waku: Option<WakuConfig>,
+    /// The history role, if on; then [`Self::waku`] is on too.
+    pub mailserver: Option<MailserverConfig>,
+    /// Least severe level that is logged.
+    pub log_level: LogLevel,
+    /// Never colour the log.
+    pub log_without_color: bool,
+    /// Threads of the event loop; `None`: choose by the processors.
+    pub worker_threads: Option<u16>,
+    /// [`config_hash`] of the `-c` files; empty without any.
+    pub config_hash: String,
+}
+
+/// Where the node key comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Identity {
+    /// A file that must hold a key and is never written.
+    File(PathBuf),
+    /// The key itself, already found to be one.
+    Inline(Secret),
+    /// `<DataDir>/Statusd/nodekey`, generated once.
+    DataDir,
+}
+
+/// `host:port` of a listener; no host is every interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListenAddr {
+    /// Address of one interface, or `None` for all.
+    pub host: Option<IpAddr>,
+    /// Port, 0 for any free one.
+    pub port: u16,
+}
+
+/// JSON-RPC over HTTP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpConfig {
+    /// IP literal or name of the interface.
+    pub host: String,
+    /// Port, 0 for any free one.
+    pub port: u16,
+    /// Host headers that are answered, lower case; `*` is any.
+    pub virtual_hosts: Vec<String>,
+    /// Allowed CORS origins; `*` is any; empty: no CORS headers.
+    pub cors: Vec<String>,
+    /// Enabled modules.
+    pub modules: Vec<String>,
+    /// File with the bearer token of write methods.
+    pub token_file: Option<PathBuf>,
+}
+
+/// Metrics and health.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MetricsConfig {
+    /// IP literal or name of the interface.
+    pub host: String,
+    /// Port, 0 for any free one.
+    pub port: u16,
+}
+
+/// Waku v1.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WakuConfig {
+    /// Receive nothing.
+    pub light_client: bool,
+    /// Accept and forward everything.
+    pub full_node: bool,
+    /// Announce a bloom filter instead of topics.
+    pub bloom_filter_mode: bool,
+    /// Least proof of work of an envelope, finite, at least 0.
+    pub minimum_pow: f64,
+    /// Most bytes of a packet, 1 to 10 MiB.
+    pub max_message_size: u32,
+    /// Confirm received envelopes.
+    pub confirmations: bool,
+}
+
+/// The history role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailserverConfig {
+    /// Directory of the archive.
+    pub data_dir: PathBuf,
+    /// Where the password of history requests comes from.
+    pub password: Password,
+    /// Least time between two requests of one peer.
+    pub rate_limit: Option<Duration>,
+    /// How long envelopes are kept; `None` is for ever.
+    pub retention: Option<Duration>,
+    /// Most bytes of the archive.
+    pub max_bytes: Option<NonZeroU64>,
+}
+
+/// Where the password of history requests comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Password {
+    /// From the configuration.
+    Inline(Secret),
+    /// From a file that is reloaded when it changes.
+    File(PathBuf),
+}
+
+/// Severity of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogLevel {
+    /// Only failures.
+    Error,
+    /// And what is about to fail.
+    Warn,
+    /// And what an operator wants to know.
+    #[default]
+    Info,
+    /// And what a developer wants to know.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+/// The name of a configuration: 16 hex digits of the Keccak-256 of the texts of its files, in order.
+/// The operator names its immutable config maps by it and reads it back from `/status`.
+#[must_use]
+pub fn config_hash<T: AsRef<[u8]>>(texts: impl IntoIterator<Item = T>) -> String {
+    let mut all = Vec::new();
+    for text in texts {
+        all.extend_from_slice(text.as_ref());
+        all.push(0);
+    }
+    hex::encode(&enode::keccak256(&all)[..8])
+}

@@ -1,0 +1,152 @@
+//! The JSON config file as a type: every key that has an effect, under its exact name.
+//!
+//! Written by the operator, read by the node after merging. A key that is `None` is left out, and the node's
+//! default holds. Facts: `spec/operations.md` §1.4–1.6; the extension keys are marked.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Secret;
+
+/// The root object of a config file.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ConfigFile {
+    /// Ethereum network number; non-zero.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network_id: Option<u64>,
+    /// Directory of everything the node keeps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_dir: Option<String>,
+    /// Private key, 64 hex digits. Prefer [`Self::node_key_file`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node_key: Option<Secret>,
+    /// Extension: file with the private key, 64 hex digits. Never written by the node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node_key_file: Option<String>,
+    /// `host:port` of the devp2p listener; an empty host is every interface.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen_addr: Option<String>,
+    /// IP address to advertise with the listener's port. Not together with [`Self::live_dir`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advertise_addr: Option<String>,
+    /// `true`: no UDP discovery.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_discovery: Option<bool>,
+    /// Comma-separated RPC modules.
+    #[serde(rename = "APIModules", skip_serializing_if = "Option::is_none")]
+    pub api_modules: Option<String>,
+    /// Serve JSON-RPC over HTTP.
+    #[serde(rename = "HTTPEnabled", skip_serializing_if = "Option::is_none")]
+    pub http_enabled: Option<bool>,
+    /// Host of the RPC listener.
+    #[serde(rename = "HTTPHost", skip_serializing_if = "Option::is_none")]
+    pub http_host: Option<String>,
+    /// Port of the RPC listener.
+    #[serde(rename = "HTTPPort", skip_serializing_if = "Option::is_none")]
+    pub http_port: Option<u16>,
+    /// Host headers that are answered; `*` is any, IP literals always pass.
+    #[serde(rename = "HTTPVirtualHosts", skip_serializing_if = "Option::is_none")]
+    pub http_virtual_hosts: Option<Vec<String>>,
+    /// Allowed CORS origins; `*` is any.
+    #[serde(rename = "HTTPCors", skip_serializing_if = "Option::is_none")]
+    pub http_cors: Option<Vec<String>>,
+    /// Extension: file with the bearer token of RPC write methods; reloaded when it changes.
+    #[serde(rename = "RPCTokenFile", skip_serializing_if = "Option::is_none")]
+    pub rpc_token_file: Option<String>,
+    /// Extension: serve metrics and health.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metrics_enabled: Option<bool>,
+    /// Extension: host of the metrics listener.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metrics_host: Option<String>,
+    /// Extension: port of the metrics listener.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metrics_port: Option<u16>,
+    /// Most peers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_peers: Option<u32>,
+    /// Most connections in handshake, each direction.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_pending_peers: Option<u32>,
+    /// ERROR, WARN, INFO, DEBUG or TRACE.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_level: Option<String>,
+    /// Extension: directory that holds `live.json`; watched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub live_dir: Option<String>,
+    /// Extension: CIDR ranges behind which many clients share one address; not throttled per address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shared_sources: Option<Vec<String>>,
+    /// Extension: threads of the event loop, 1 to 64.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worker_threads: Option<u16>,
+    /// Peers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster_config: Option<ClusterConfigFile>,
+    /// Waku v1 and the mailserver.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waku_config: Option<WakuConfigFile>,
+}
+
+/// `ClusterConfig`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ClusterConfigFile {
+    /// `false`: the lists below are ignored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// enode URLs that are always dialled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub static_nodes: Option<Vec<String>>,
+}
+
+/// `WakuConfig`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct WakuConfigFile {
+    /// Speak waku at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// Start with an empty bloom filter: receive nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub light_client: Option<bool>,
+    /// Accept and forward everything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub full_node: Option<bool>,
+    /// Announce a bloom filter instead of topics.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bloom_filter_mode: Option<bool>,
+    /// Archive envelopes and answer history requests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enable_mail_server: Option<bool>,
+    /// Directory of the archive, inside the root `DataDir`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_dir: Option<String>,
+    /// Password that derives the key of history requests. Prefer [`Self::mail_server_password_file`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mail_server_password: Option<Secret>,
+    /// Extension: file with the password; reloaded when it changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mail_server_password_file: Option<String>,
+    /// Seconds between two requests of one peer; 0 is no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mail_server_rate_limit: Option<u32>,
+    /// Days that envelopes are kept; 0 is for ever.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mail_server_data_retention: Option<u32>,
+    /// Extension: the same in seconds; wins over the days.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mail_server_retention_seconds: Option<u64>,
+    /// Extension: most bytes of the archive; 0 is no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mail_server_max_bytes: Option<u64>,
+    /// Least proof of work of an envelope.
+    #[serde(rename = "MinimumPoW", skip_serializing_if = "Option::is_none")]
+    pub minimum_pow: Option<f64>,
+    /// Most bytes of a packet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_message_size: Option<u32>,
+    /// Confirm received envelopes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enable_confirmations: Option<bool>,
+}

@@ -1,0 +1,240 @@
+//! Defaults, precedence and validation.
+
+use super::*;
+
+fn files(texts: &[&str]) -> Vec<(String, String)> {
+    texts.iter().enumerate().map(|(index, text)| (format!("{index}.json"), (*text).to_owned())).collect()
+}
+
+fn with(flags: &Flags, texts: &[&str]) -> Result<(NodeConfig, Vec<Warning>), ConfigError> {
+    let environment = Environment { home: Some(PathBuf::from("/home/me")), ..Environment::default() };
+    NodeConfig::assemble(flags, &files(texts), &environment)
+}
+
+fn config(texts: &[&str]) -> NodeConfig {
+    with(&Flags::default(), texts).unwrap().0
+}
+
+fn refused(text: &str) -> String {
+    with(&Flags::default(), &[text]).unwrap_err().to_string()
+}
+
+const KEY: &str = "b71c71a67e1177ad4e901695e1b4b9ee17ae16c6668d313eac2f96dbcda3f291";
+
+#[test]
+fn ops_1_4_and_8_defaults() {
+    let config = config(&[]);
+    assert_eq!(config.network_id.get(), 3);
+    assert_eq!(config.data_dir, Path::new("/home/me/.statusd"));
+    assert_eq!(config.identity, Identity::DataDir);
+    assert_eq!(config.listen, ListenAddr { host: None, port: 30303 });
+    assert_eq!((config.max_peers, config.max_pending_peers), (500, 100));
+    assert_eq!((config.http, config.metrics, config.mailserver), (None, None, None));
+    assert_eq!(config.log_level, LogLevel::Info);
+    assert_eq!(config.config_hash, "");
+    let waku = config.waku.unwrap();
+    assert!(!waku.full_node && !waku.confirmations && !waku.light_client);
+    assert_eq!((waku.minimum_pow, waku.max_message_size), (0.000_002, 1 << 20));
+}
+
+#[test]
+fn without_home_the_data_directory_is_local() {
+    let (config, _) = NodeConfig::assemble(&Flags::default(), &[], &Environment::default()).unwrap();
+    assert_eq!(config.data_dir, Path::new("statusd-data"));
+}
+
+#[test]
+fn ops_8_defaults_of_the_history_role() {
+    let config = config(&[r#"{"WakuConfig":{"EnableMailServer":true,"MailServerPassword":"p"}}"#]);
+    assert!(config.waku.unwrap().full_node);
+    let mailserver = config.mailserver.unwrap();
+    assert_eq!(mailserver.data_dir, Path::new("/home/me/.statusd/waku"));
+    assert_eq!(mailserver.retention, Some(Duration::from_secs(2_592_000)));
+    assert_eq!((mailserver.rate_limit, mailserver.max_bytes), (None, None));
+}
+
+#[test]
+fn ops_8_the_mailserver_flag_really_enables_the_mailserver() {
+    let flags = Flags { mailserver: true, ..Flags::default() };
+    let mailserver = with(&flags, &[]).unwrap().0.mailserver.unwrap();
+    assert_eq!(mailserver.password, Password::Inline(Secret::new("status-offline-inbox".into())));
+}
+
+#[test]
+fn ops_8_flags_win_over_files_and_later_files_over_earlier() {
+    let flags = Flags {
+        dir: Some("/flag".into()),
+        network_id: Some(1),
+        addr: Some("127.0.0.1:1".into()),
+        log: Some("debug".into()),
+        metrics: true,
+        metrics_port: Some(9305),
+        worker_threads: Some(2),
+        ..Flags::default()
+    };
+    let first = r#"{"DataDir":"/file","NetworkId":5,"ListenAddr":":9","LogLevel":"WARN","MetricsPort":1,"WorkerThreads":9,"MaxPeers":1}"#;
+    let (config, _) = with(&flags, &[first, r#"{"MaxPeers":2}"#]).unwrap();
+    assert_eq!(config.data_dir, Path::new("/flag"));
+    assert_eq!(config.network_id.get(), 1);
+    assert_eq!(config.listen.to_string(), "127.0.0.1:1");
+    assert_eq!(config.log_level, LogLevel::Debug);
+    assert_eq!(config.metrics.unwrap().port, 9305);
+    assert_eq!((config.worker_threads, config.max_peers), (Some(2), 2));
+}
+
+#[test]
+fn retention_in_seconds_wins_over_days_and_zero_is_for_ever() {
+    let retention = |keys: &str| {
+        let text = format!(r#"{{"WakuConfig":{{"EnableMailServer":true,"MailServerPassword":"p",{keys}}}}}"#);
+        config(&[&text]).mailserver.unwrap().retention
+    };
+    assert_eq!(retention(r#""MailServerDataRetention":2"#), Some(Duration::from_secs(172_800)));
+    assert_eq!(
+        retention(r#""MailServerDataRetention":2,"MailServerRetentionSeconds":90"#),
+        Some(Duration::from_secs(90))
+    );
+    assert_eq!(retention(r#""MailServerDataRetention":0"#), None);
+}
+
+#[test]
+fn devp2p_1_2_and_the_order_of_identity_sources() {
+    let text = format!(r#"{{"NodeKey":"{KEY}"}}"#);
+    assert_eq!(config(&[&text]).identity, Identity::Inline(Secret::new(KEY.into())));
+    assert_eq!(config(&[r#"{"NodeKeyFile":"/k"}"#]).identity, Identity::File("/k".into()));
+    let mut environment = Environment { nodekey: Some(Secret::new(KEY.into())), ..Environment::default() };
+    let identity = |flags: &Flags, environment: &Environment| {
+        NodeConfig::assemble(flags, &files(&[r#"{"NodeKeyFile":"/k"}"#]), environment).unwrap().0.identity
+    };
+    assert_eq!(identity(&Flags::default(), &environment), Identity::Inline(Secret::new(KEY.into())));
+    environment.nodekey_file = Some("/env".into());
+    assert_eq!(identity(&Flags::default(), &environment), Identity::File("/env".into()));
+    let flags = Flags { nodekey_file: Some("/flag".into()), ..Flags::default() };
+    assert_eq!(identity(&flags, &environment), Identity::File("/flag".into()));
+}
+
+#[test]
+fn ops_s17_a_malformed_key_is_refused_without_being_shown() {
+    for key in ["0xb71c71a67e", &KEY[..62], &"0".repeat(64), &"f".repeat(64)] {
+        let error = refused(&format!(r#"{{"NodeKey":"{key}"}}"#));
+        assert!(error.starts_with("NodeKey: ") && error.contains("64 hex digits"), "{error}");
+        assert!(!error.contains(key), "{error}");
+    }
+}
+
+#[test]
+fn debug_output_holds_no_secret() {
+    let text = format!(
+        r#"{{"NodeKey":"{KEY}","WakuConfig":{{"EnableMailServer":true,"MailServerPassword":"hush-hush"}}}}"#
+    );
+    let shown = format!("{:?}", config(&[&text]));
+    assert!(!shown.contains(KEY) && !shown.contains("hush-hush"), "{shown}");
+}
+
+#[test]
+fn ops_1_8_what_is_refused_names_the_setting_and_the_remedy() {
+    for (text, named, remedy) in [
+        (r#"{"NetworkId":0}"#, "NetworkId", "1 for mainnet"),
+        (r#"{"DataDir":""}"#, "DataDir", "give a directory"),
+        (r#"{"LogLevel":"LOUD"}"#, "LogLevel", "ERROR, WARN"),
+        (r#"{"ListenAddr":"30303"}"#, "ListenAddr", "0.0.0.0:30303"),
+        (r#"{"ListenAddr":"a.example:1"}"#, "ListenAddr", "0.0.0.0:30303"),
+        (r#"{"ListenAddr":":99999"}"#, "ListenAddr", "0.0.0.0:30303"),
+        (r#"{"AdvertiseAddr":"a.example"}"#, "AdvertiseAddr", "198.51.100.7"),
+        (r#"{"AdvertiseAddr":"192.0.2.1","LiveDir":"/l"}"#, "AdvertiseAddr", "leave it out"),
+        (r#"{"SharedSources":["10.0.0.0"]}"#, "SharedSources", "10.0.0.0/8"),
+        (r#"{"WorkerThreads":65}"#, "WorkerThreads", "leave it out"),
+        (r#"{"WakuConfig":{"MinimumPoW":-1}}"#, "WakuConfig.MinimumPoW", "0.000002"),
+        (r#"{"WakuConfig":{"MaxMessageSize":10485761}}"#, "WakuConfig.MaxMessageSize", "1048576"),
+        (
+            r#"{"WakuConfig":{"EnableMailServer":true}}"#,
+            "WakuConfig.MailServerPassword",
+            "status-offline-inbox",
+        ),
+        (
+            r#"{"WakuConfig":{"EnableMailServer":true,"MailServerPassword":"a","MailServerPasswordFile":"/b"}}"#,
+            "WakuConfig.MailServerPassword",
+            "keep only",
+        ),
+        (
+            r#"{"WakuConfig":{"EnableMailServer":true,"MailServerPassword":"a","Enabled":false}}"#,
+            "WakuConfig.Enabled",
+            "true",
+        ),
+        (
+            r#"{"WakuConfig":{"EnableMailServer":true,"MailServerPassword":"a","LightClient":true}}"#,
+            "WakuConfig.LightClient",
+            "false",
+        ),
+        (
+            r#"{"DataDir":"/data","WakuConfig":{"EnableMailServer":true,"MailServerPassword":"a","DataDir":"/database"}}"#,
+            "WakuConfig.DataDir",
+            "inside DataDir",
+        ),
+        (r#"{"NodeKey":"00","NodeKeyFile":"/b"}"#, "NodeKey", "keep only"),
+    ] {
+        let error = refused(text);
+        assert!(error.starts_with(&format!("{named}: ")), "{text}: {error}");
+        assert!(error.contains(remedy), "{text}: {error}");
+    }
+}
+
+#[test]
+fn ops_1_6_static_nodes_count_only_when_enabled_and_bad_ones_are_skipped() {
+    let public = enode::NodeKey::from_hex(KEY).unwrap().public_key();
+    let enode = format!("enode://{public}@node.example:443");
+    let nodes = format!(r#""StaticNodes":["{enode}","enode://nonsense@1.2.3.4:1"]"#);
+    let (config, warnings) =
+        with(&Flags::default(), &[&format!(r#"{{"ClusterConfig":{{"Enabled":true,{nodes}}}}}"#)]).unwrap();
+    assert_eq!(config.static_peers.len(), 1);
+    assert_eq!(config.static_peers[0].dns_name(), Some("node.example"));
+    assert!(warnings.iter().any(|warning| warning.0.contains("StaticNodes[1]")), "{warnings:?}");
+    let (config, warnings) =
+        with(&Flags::default(), &[&format!(r#"{{"ClusterConfig":{{{nodes}}}}}"#)]).unwrap();
+    assert!(config.static_peers.is_empty());
+    assert!(warnings[0].0.contains("ClusterConfig.Enabled"), "{warnings:?}");
+}
+
+#[test]
+fn listeners_are_on_loopback_unless_told_otherwise() {
+    let quiet = config(&[r#"{"HTTPEnabled":true,"MetricsEnabled":true}"#]);
+    let http = quiet.http.unwrap();
+    assert_eq!((http.host.as_str(), http.port), ("127.0.0.1", 8545));
+    assert_eq!(http.virtual_hosts, ["localhost"]);
+    assert_eq!(http.modules, ["admin", "net", "web3"]);
+    let metrics = quiet.metrics.unwrap();
+    assert_eq!((metrics.host.as_str(), metrics.port), ("127.0.0.1", 9090));
+}
+
+#[test]
+fn the_config_of_the_operator_in_full() {
+    let text = r#"{"NetworkId":1,"DataDir":"/data","NodeKeyFile":"/etc/statusd/identity/nodekey","ListenAddr":"0.0.0.0:30303",
+        "LiveDir":"/etc/statusd/live","RPCTokenFile":"/etc/statusd/rpc/token","HTTPEnabled":true,"HTTPHost":"0.0.0.0","HTTPPort":8545,
+        "HTTPVirtualHosts":["*"],"APIModules":"admin, web3","MetricsEnabled":true,"MetricsHost":"0.0.0.0","MetricsPort":9090,
+        "SharedSources":["10.0.0.0/8"],"NoDiscovery":true,
+        "WakuConfig":{"EnableMailServer":true,"DataDir":"/data/waku","MailServerPasswordFile":"/etc/statusd/secrets/password",
+        "MailServerRetentionSeconds":2592000,"MailServerMaxBytes":17179869184,"EnableConfirmations":true}}"#;
+    let (config, warnings) = with(&Flags::default(), &[text]).unwrap();
+    assert!(warnings.is_empty(), "{warnings:?}");
+    assert_eq!(config.http.unwrap().modules, ["admin", "web3"]);
+    assert!(config.shared_sources[0].contains("10.9.9.9".parse().unwrap()));
+    let mailserver = config.mailserver.unwrap();
+    assert_eq!(mailserver.password, Password::File("/etc/statusd/secrets/password".into()));
+    assert_eq!(mailserver.max_bytes.unwrap().get(), 17_179_869_184);
+    assert_eq!(config.config_hash, config_hash([text]));
+    assert_eq!(config.config_hash.len(), 16);
+    assert_ne!(config.config_hash, config_hash([format!("{text} ")]));
+}
+
+#[test]
+fn listen_addresses() {
+    for (text, host, port) in [
+        (":1", None, 1),
+        ("0.0.0.0:30303", Some("0.0.0.0"), 30303),
+        ("[::]:0", Some("::"), 0),
+        ("localhost:5", Some("127.0.0.1"), 5),
+    ] {
+        let address: ListenAddr = text.parse().unwrap();
+        assert_eq!((address.host, address.port), (host.map(|host| host.parse().unwrap()), port), "{text}");
+    }
+    assert!("::1:30303".parse::<ListenAddr>().is_err());
+}
