@@ -1,0 +1,95 @@
+//! What can go wrong in a store, classified by itself so that nobody matches on it at a distance.
+
+use std::path::PathBuf;
+
+/// A failure of an archive.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ArchiveError {
+    /// The directory holds something that is not an archive of ours. Nothing in it was changed.
+    #[error(
+        "{path} is not an archive of this node: {found}. Nothing was changed; choose an empty directory as WakuConfig.DataDir"
+    )]
+    Foreign {
+        /// The directory.
+        path: PathBuf,
+        /// What it looks like.
+        found: String,
+    },
+    /// The directory was written by a newer program. Nothing in it was changed.
+    #[error(
+        "{path} holds an archive of format {found}, this program knows format {supported}. Nothing was changed; run the newer version"
+    )]
+    Newer {
+        /// The directory.
+        path: PathBuf,
+        /// Format found.
+        found: u32,
+        /// Newest format this program reads.
+        supported: u32,
+    },
+    /// Another process has the archive open. Nothing in it was changed.
+    #[error("{path} is in use by another process; stop it, or choose another WakuConfig.DataDir")]
+    Locked {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Stored bytes are not what was written.
+    #[error("archive is damaged: {0}")]
+    Corrupt(String),
+    /// No space left to write to.
+    #[error("disk is full: {0}")]
+    Full(String),
+    /// The store failed to read or write.
+    #[error("archive I/O failed: {0}")]
+    Io(String),
+    /// The archive was closed.
+    #[error("archive is closed")]
+    Closed,
+}
+
+/// Kinds of failure by what helps against them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Class {
+    /// A person must change the configuration.
+    Setup,
+    /// Space must be made; writes may work again later.
+    Space,
+    /// Data is lost or unreadable.
+    Corruption,
+    /// Perhaps transient.
+    Io,
+    /// The program is stopping.
+    Closed,
+}
+
+impl ArchiveError {
+    /// What kind of failure this is.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Foreign { .. } | Self::Newer { .. } | Self::Locked { .. } => Class::Setup,
+            Self::Full(_) => Class::Space,
+            Self::Corrupt(_) => Class::Corruption,
+            Self::Io(_) => Class::Io,
+            Self::Closed => Class::Closed,
+        }
+    }
+
+    /// A few stable words for peers and metrics: no paths, no driver text.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self.class() {
+            Class::Setup => "archive not usable",
+            Class::Space => "disk full",
+            Class::Corruption => "archive damaged",
+            Class::Io => "archive failure",
+            Class::Closed => "shutting down",
+        }
+    }
+
+    /// Whether the same call may succeed later without anybody's hand.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(self.class(), Class::Space | Class::Io)
+    }
+}

@@ -1,0 +1,267 @@
+//! The nouns of history: where a row stands, what a reader asks for, what comes back.
+//!
+//! Pure values. Times are UNIX seconds as `u32`; a row's time is `sent = expiry - ttl` of its envelope.
+//! Facts: `spec/waku-mailserver.md` §5.3 (key and cursor), §2.6 (bloom).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use waku_wire::{Bloom, EnvelopeHash, Topic};
+
+/// Length of a cursor on the wire in bytes: sent (4, big-endian) and the full envelope hash (32).
+pub const CURSOR_LEN: usize = 36;
+
+/// What a stored row is reckoned to cost beyond its RLP, in bytes: its keys in both orders and the share of index and
+/// filter. Used by every backend for byte caps, so that a cap means the same everywhere.
+pub const ROW_OVERHEAD: u64 = 60;
+
+/// The first 16 bytes of an envelope hash: what keys hold. The full hash follows from the stored envelope.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct EnvelopeId(pub [u8; 16]);
+
+impl EnvelopeId {
+    /// The id of an envelope with this hash.
+    #[must_use]
+    pub fn of(hash: &EnvelopeHash) -> Self {
+        Self(hash.short())
+    }
+}
+
+impl std::fmt::Debug for EnvelopeId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// A place in the one order of all history: by `sent`, ties by hash. It need not be the place of a row: a cursor whose
+/// row was evicted, or that comes from another server, is still a place to go on from.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Position {
+    /// UNIX seconds.
+    pub sent: u32,
+    /// Ties within one second.
+    pub id: EnvelopeId,
+}
+
+impl Position {
+    /// The first place of a second.
+    #[must_use]
+    pub fn first_of(sent: u32) -> Self {
+        Self { sent, id: EnvelopeId([0; 16]) }
+    }
+
+    /// The last place of a second.
+    #[must_use]
+    pub fn last_of(sent: u32) -> Self {
+        Self { sent, id: EnvelopeId([0xff; 16]) }
+    }
+
+    /// The place of an envelope.
+    #[must_use]
+    pub fn of(sent: u32, hash: &EnvelopeHash) -> Self {
+        Self { sent, id: EnvelopeId::of(hash) }
+    }
+
+    /// The place a wire cursor names. `None` unless it has exactly [`CURSOR_LEN`] bytes: cursors of another length are
+    /// ignored (`spec/waku-mailserver.md` §5.4, Q26).
+    #[must_use]
+    pub fn from_cursor(cursor: &[u8]) -> Option<Self> {
+        let cursor: &[u8; CURSOR_LEN] = cursor.try_into().ok()?;
+        let (mut sent, mut id) = ([0; 4], [0; 16]);
+        sent.copy_from_slice(&cursor[..4]);
+        id.copy_from_slice(&cursor[4..20]);
+        Some(Self { sent: u32::from_be_bytes(sent), id: EnvelopeId(id) })
+    }
+}
+
+/// A stored envelope as it comes back.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Row {
+    /// Its place.
+    pub position: Position,
+    /// Its topic.
+    pub topic: Topic,
+    /// The envelope, byte for byte as it was received (five-item RLP list).
+    pub rlp: Bytes,
+}
+
+impl Row {
+    /// The full envelope hash. Computed (one Keccak over the row), so ask only for rows that need it.
+    #[must_use]
+    pub fn hash(&self) -> EnvelopeHash {
+        EnvelopeHash(enode::keccak256(&self.rlp))
+    }
+
+    /// The wire cursor of this row (`spec/waku-mailserver.md` §5.3, V37).
+    #[must_use]
+    pub fn cursor(&self) -> [u8; CURSOR_LEN] {
+        let mut cursor = [0; CURSOR_LEN];
+        cursor[..4].copy_from_slice(&self.position.sent.to_be_bytes());
+        cursor[4..].copy_from_slice(&self.hash().0);
+        cursor
+    }
+}
+
+/// Seconds from `from` to `to`, both included. Empty when `from > to`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TimeRange {
+    /// First second.
+    pub from: u32,
+    /// Last second.
+    pub to: u32,
+}
+
+impl TimeRange {
+    /// All of time.
+    pub const ALL: Self = Self { from: 0, to: u32::MAX };
+
+    /// Whether `sent` lies within.
+    #[must_use]
+    pub fn contains(&self, sent: u32) -> bool {
+        self.from <= sent && sent <= self.to
+    }
+}
+
+/// A sorted set of topics. Cheap to clone.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TopicSet(Arc<[Topic]>);
+
+impl TopicSet {
+    /// The topics in order, each once.
+    #[must_use]
+    pub fn as_slice(&self) -> &[Topic] {
+        &self.0
+    }
+
+    /// Whether `topic` is in the set.
+    #[must_use]
+    pub fn contains(&self, topic: &Topic) -> bool {
+        self.0.binary_search(topic).is_ok()
+    }
+}
+
+impl FromIterator<Topic> for TopicSet {
+    fn from_iter<I: IntoIterator<Item = Topic>>(topics: I) -> Self {
+        let mut topics: Vec<Topic> = topics.into_iter().collect();
+        topics.sort_unstable();
+        topics.dedup();
+        Self(topics.into())
+    }
+}
+
+/// Which envelopes a reader wants.
+#[derive(Clone, Debug)]
+pub enum Filter {
+    /// Every topic.
+    All,
+    /// These topics.
+    Topics(TopicSet),
+    /// Topics whose bloom is covered by this one.
+    Bloom(Box<Bloom>),
+}
+
+impl Filter {
+    /// Whether envelopes of `topic` are wanted.
+    #[must_use]
+    pub fn matches(&self, topic: &Topic) -> bool {
+        match self {
+            Self::All => true,
+            Self::Topics(topics) => topics.contains(topic),
+            Self::Bloom(bloom) => bloom.matches(*topic),
+        }
+    }
+}
+
+/// A range of history and a filter.
+#[derive(Clone, Debug)]
+pub struct Query {
+    /// Seconds wanted.
+    pub range: TimeRange,
+    /// Topics wanted.
+    pub filter: Filter,
+}
+
+/// A 256-bit sum of envelope hashes modulo 2^256 (hashes read as little-endian numbers). Two sets with equal counts and
+/// sums are equal but for a collision; adding is independent of order, so replicas agree.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct Accumulator(pub [u8; 32]);
+
+impl Accumulator {
+    /// Adds one hash.
+    pub fn add(&mut self, hash: &EnvelopeHash) {
+        let mut carry = 0u16;
+        for (sum, byte) in self.0.iter_mut().zip(hash.0) {
+            let total = u16::from(*sum) + u16::from(byte) + carry;
+            [*sum, _] = total.to_le_bytes();
+            carry = total >> 8;
+        }
+    }
+}
+
+impl std::fmt::Debug for Accumulator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// What one hour holds: enough to tell whether two archives agree on it.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Window {
+    /// Hours since the epoch: rows with `sent / 3600 == hour`.
+    pub hour: u32,
+    /// Rows.
+    pub count: u64,
+    /// Sum over rows of RLP length + [`ROW_OVERHEAD`].
+    pub bytes: u64,
+    /// Sum of the rows' full hashes.
+    pub accumulator: Accumulator,
+}
+
+impl Window {
+    /// Counts one row in.
+    pub fn add(&mut self, rlp_len: usize, hash: &EnvelopeHash) {
+        self.count += 1;
+        self.bytes += rlp_len as u64 + ROW_OVERHEAD;
+        self.accumulator.add(hash);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_is_a_position_and_only_at_its_exact_length() {
+        let mut cursor = [0u8; CURSOR_LEN];
+        cursor[..4].copy_from_slice(&0x3b9a_ca00u32.to_be_bytes());
+        cursor[4..].copy_from_slice(&[7; 32]);
+        let position = Position { sent: 0x3b9a_ca00, id: EnvelopeId([7; 16]) };
+        assert_eq!(Position::from_cursor(&cursor), Some(position));
+        for len in [0, 1, 35, 37, 40] {
+            assert_eq!(Position::from_cursor(&vec![0; len]), None, "length {len}");
+        }
+    }
+
+    #[test]
+    fn the_accumulator_is_a_sum_with_carry_modulo_2_256() {
+        let (mut max, mut one) = ([0xff; 32], [0; 32]);
+        one[0] = 1;
+        let mut sum = Accumulator::default();
+        sum.add(&EnvelopeHash(max));
+        assert_eq!(sum.0, max);
+        sum.add(&EnvelopeHash(one));
+        assert_eq!(sum.0, [0; 32], "wraps");
+        max[0] = 0x80;
+        sum.add(&EnvelopeHash(max));
+        max[0] = 0x81;
+        sum.add(&EnvelopeHash(max));
+        assert_eq!((sum.0[0], sum.0[1], sum.0[31]), (1, 0xff, 0xff), "carries into the next byte");
+    }
+
+    #[test]
+    fn topic_sets_are_sorted_and_without_repeats() {
+        let set: TopicSet = [Topic([3; 4]), Topic([1; 4]), Topic([3; 4])].into_iter().collect();
+        assert_eq!(set.as_slice(), [Topic([1; 4]), Topic([3; 4])]);
+        assert!(set.contains(&Topic([3; 4])) && !set.contains(&Topic([2; 4])));
+    }
+}

@@ -1,0 +1,329 @@
+//! The way into the archive: a bounded queue, one writer, group commit.
+//!
+//! Owns the order of writes and what each submitter is told. A commit starts at once when the last one began at least
+//! [`WriterConfig::window`] ago, otherwise when the window ends or the group is full; so a lone envelope does not wait,
+//! and a stream costs at most 200 commits a second. Because there is one writer, the ack of a duplicate can only come
+//! after the write of the first one. Must never run on the relay's path: submitting waits for room in the queue, and
+//! nothing else.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::time::Instant;
+use waku_wire::WireEnvelope;
+
+use crate::{Admission, Appended, ArchiveError, History, NewRow, NotAdmitted};
+
+/// What an envelope costs in the queue beyond its bytes.
+const QUEUE_OVERHEAD: usize = 128;
+/// Envelopes in one group, at most.
+const GROUP_ROWS: usize = 4096;
+
+/// Bounds of a writer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct WriterConfig {
+    /// Which envelopes may enter.
+    pub admission: Admission,
+    /// Bytes that may wait to be written.
+    pub queue_bytes: usize,
+    /// Longest time a submitter waits for room in the queue before its envelopes are refused.
+    pub max_wait: Duration,
+    /// Shortest time from the beginning of one commit to that of the next, unless the group is full. At most 5 ms.
+    pub window: Duration,
+    /// Bytes of one group.
+    pub group_bytes: usize,
+}
+
+impl Default for WriterConfig {
+    fn default() -> Self {
+        Self {
+            admission: Admission::default(),
+            queue_bytes: 8 << 20,
+            max_wait: Duration::from_secs(1),
+            window: Duration::from_millis(5),
+            group_bytes: 1 << 20,
+        }
+    }
+}
+
+/// Is told about every write; counters, in the end.
+pub trait WriterObserver: Send + Sync + 'static {
+    /// An envelope was stored; `size` as in [`WireEnvelope::size`].
+    fn stored(&self, size: usize);
+    /// So many envelopes could not be stored because the store failed.
+    fn failed(&self, envelopes: usize);
+}
+
+/// One envelope for the archive.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    /// The envelope.
+    pub envelope: WireEnvelope,
+    /// See [`NewRow::known_new`]. When in doubt, `false`.
+    pub known_new: bool,
+}
+
+/// What became of a submitted envelope.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// Durably stored.
+    Stored,
+    /// Durably stored before.
+    Duplicate,
+    /// Not stored.
+    Refused(Refusal),
+}
+
+impl Outcome {
+    /// Whether the archive holds the envelope now.
+    #[must_use]
+    pub fn is_archived(&self) -> bool {
+        !matches!(self, Self::Refused(_))
+    }
+}
+
+/// Why an envelope was not stored. The text goes to the peer after `not archived: `.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Refusal {
+    /// Its time is not admitted.
+    #[error(transparent)]
+    NotAdmitted(#[from] NotAdmitted),
+    /// It is older than what is kept.
+    #[error("older than retention")]
+    BelowFloor,
+    /// The queue was full for too long.
+    #[error("archive busy")]
+    Busy,
+    /// The store failed; [`ArchiveError::reason`].
+    #[error("{0}")]
+    Failed(&'static str),
+}
+
+struct Job {
+    submissions: Vec<Submission>,
+    /// Verdicts so far; `None` where the store has to decide.
+    outcomes: Vec<Option<Outcome>>,
+    ack: oneshot::Sender<Vec<Outcome>>,
+    bytes: usize,
+    _room: OwnedSemaphorePermit,
+}
+
+/// Resolves to one outcome per submitted envelope, in order, once all are decided and durable.
+#[derive(Debug)]
+pub struct Ack {
+    envelopes: usize,
+    state: AckState,
+}
+
+#[derive(Debug)]
+enum AckState {
+    Waiting(oneshot::Receiver<Vec<Outcome>>),
+    Decided(Vec<Outcome>),
+}
+
+impl Ack {
+    fn decided(outcomes: Vec<Outcome>) -> Self {
+        Self { envelopes: outcomes.len(), state: AckState::Decided(outcomes) }
+    }
+
+    fn refused(envelopes: usize, refusal: Refusal) -> Self {
+        Self::decided(vec![Outcome::Refused(refusal); envelopes])
+    }
+}
+
+impl Future for Ack {
+    type Output = Vec<Outcome>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Vec<Outcome>> {
+        let envelopes = self.envelopes;
+        match &mut self.state {
+            AckState::Decided(outcomes) => Poll::Ready(std::mem::take(outcomes)),
+            AckState::Waiting(receiver) => Pin::new(receiver).poll(cx).map(|outcomes| {
+                // The writer ended before it came to this one.
+                outcomes.unwrap_or_else(|_| {
+                    vec![Outcome::Refused(Refusal::Failed(ArchiveError::Closed.reason())); envelopes]
+                })
+            }),
+        }
+    }
+}
+
+struct Shared {
+    config: WriterConfig,
+    room: Arc<Semaphore>,
+    failing: Mutex<Option<&'static str>>,
+}
+
+/// Submits envelopes. Cheap to clone.
+#[derive(Clone)]
+pub struct Writer {
+    jobs: mpsc::UnboundedSender<Option<Job>>,
+    shared: Arc<Shared>,
+}
+
+/// The one task that writes: run it to its end. It ends when [`Writer::close`] was called or all writers are gone, after
+/// writing what is queued.
+pub type WriterTask = futures::future::BoxFuture<'static, ()>;
+
+impl Writer {
+    /// A writer into `history` and its task, which the caller runs.
+    #[must_use]
+    pub fn new(
+        history: Arc<dyn History>,
+        config: WriterConfig,
+        observer: Arc<dyn WriterObserver>,
+    ) -> (Self, WriterTask) {
+        // The queue's bound is `room`: every job holds its bytes of it.
+        let (jobs, queue) = mpsc::unbounded_channel();
+        let room = Arc::new(Semaphore::new(config.queue_bytes.min(Semaphore::MAX_PERMITS)));
+        let shared = Arc::new(Shared { config, room, failing: Mutex::new(None) });
+        let task = Committer { history, observer, shared: Arc::clone(&shared), queue };
+        (Self { jobs, shared }, Box::pin(task.run()))
+    }
+
+    /// Queues a batch; `now` is the adjusted clock in UNIX seconds. Resolves when it is queued (waiting for room, at most
+    /// [`WriterConfig::max_wait`]) with an [`Ack`] that resolves when it is durable. Envelopes that are not admitted,
+    /// or find no room, are refused in the ack.
+    ///
+    /// Submit a duplicate only when its sender is owed a confirmation: its ack then waits for the first one's write.
+    pub async fn submit(&self, now: u32, submissions: Vec<Submission>) -> Ack {
+        let admission = self.shared.config.admission;
+        let verdict = |submission: &Submission| {
+            admission.check(now, submission.envelope.sent()).err().map(|why| Outcome::Refused(why.into()))
+        };
+        let outcomes: Vec<Option<Outcome>> = submissions.iter().map(verdict).collect();
+        if outcomes.iter().all(Option::is_some) {
+            return Ack::decided(outcomes.into_iter().flatten().collect());
+        }
+        let envelopes = submissions.len();
+        let bytes: usize = submissions.iter().map(|s| s.envelope.raw().len() + QUEUE_OVERHEAD).sum();
+        // A batch larger than the whole queue waits for all of it.
+        let permits = u32::try_from(bytes.min(self.shared.config.queue_bytes)).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.shared.room).acquire_many_owned(permits);
+        let room = match tokio::time::timeout(self.shared.config.max_wait, room).await {
+            Ok(Ok(room)) => room,
+            Ok(Err(_closed)) => {
+                return Ack::refused(envelopes, Refusal::Failed(ArchiveError::Closed.reason()));
+            }
+            Err(_elapsed) => return Ack::refused(envelopes, Refusal::Busy),
+        };
+        let (ack, receiver) = oneshot::channel();
+        // A send fails when the task has ended; then the dropped job ends the ack.
+        let _ = self.jobs.send(Some(Job { submissions, outcomes, ack, bytes, _room: room }));
+        Ack { envelopes, state: AckState::Waiting(receiver) }
+    }
+
+    /// Why the last write failed ([`ArchiveError::reason`]); `None` when it succeeded or there was none.
+    #[must_use]
+    pub fn failing(&self) -> Option<&'static str> {
+        *self.shared.failing.lock()
+    }
+
+    /// Takes nothing more; the task ends when what is queued is written.
+    pub fn close(&self) {
+        self.shared.room.close();
+        let _ = self.jobs.send(None);
+    }
+}
+
+struct Committer {
+    history: Arc<dyn History>,
+    observer: Arc<dyn WriterObserver>,
+    shared: Arc<Shared>,
+    queue: mpsc::UnboundedReceiver<Option<Job>>,
+}
+
+#[derive(Default)]
+struct Group {
+    jobs: Vec<Job>,
+    rows: usize,
+    bytes: usize,
+}
+
+impl Group {
+    fn push(&mut self, job: Job) {
+        self.rows += job.submissions.len();
+        self.bytes += job.bytes;
+        self.jobs.push(job);
+    }
+
+    fn is_full(&self, config: &WriterConfig) -> bool {
+        self.rows >= GROUP_ROWS || self.bytes >= config.group_bytes
+    }
+}
+
+impl Committer {
+    async fn run(mut self) {
+        let config = self.shared.config;
+        let mut next_commit = Instant::now();
+        while let Some(Some(first)) = self.queue.recv().await {
+            let mut group = Group::default();
+            group.push(first);
+            let mut open = true;
+            while open && !group.is_full(&config) {
+                match self.queue.try_recv() {
+                    Ok(Some(job)) => group.push(job),
+                    Ok(None) | Err(mpsc::error::TryRecvError::Disconnected) => open = false,
+                    Err(mpsc::error::TryRecvError::Empty) => {
+                        match tokio::time::timeout_at(next_commit, self.queue.recv()).await {
+                            Ok(Some(Some(job))) => group.push(job),
+                            Ok(_) => open = false,
+                            Err(_window_over) => break,
+                        }
+                    }
+                }
+            }
+            next_commit = Instant::now() + config.window;
+            self.commit(group).await;
+            if !open {
+                break;
+            }
+        }
+    }
+
+    async fn commit(&self, mut group: Group) {
+        let mut rows = Vec::with_capacity(group.rows);
+        for job in &mut group.jobs {
+            let undecided = std::mem::take(&mut job.submissions).into_iter().zip(&job.outcomes);
+            rows.extend(undecided.filter(|(_, outcome)| outcome.is_none()).map(|(submission, _)| NewRow {
+                envelope: submission.envelope,
+                known_new: submission.known_new,
+            }));
+        }
+        let sizes: Vec<usize> = rows.iter().map(|row| row.envelope.size()).collect();
+        let outcomes: Vec<Outcome> = match self.history.append(rows).await {
+            Ok(appended) => {
+                *self.shared.failing.lock() = None;
+                appended.into_iter().zip(sizes).map(|(verdict, size)| self.outcome(verdict, size)).collect()
+            }
+            Err(error) => {
+                tracing::error!(%error, envelopes = sizes.len(), "history write failed");
+                *self.shared.failing.lock() = Some(error.reason());
+                self.observer.failed(sizes.len());
+                vec![Outcome::Refused(Refusal::Failed(error.reason())); sizes.len()]
+            }
+        };
+        let mut outcomes = outcomes.into_iter();
+        for job in group.jobs {
+            let decided = job.outcomes.into_iter().map(|outcome| outcome.or_else(|| outcomes.next()));
+            // A submitter that is gone is not told.
+            let _ = job.ack.send(decided.flatten().collect());
+        }
+    }
+
+    fn outcome(&self, verdict: Appended, size: usize) -> Outcome {
+        match verdict {
+            Appended::Stored => {
+                self.observer.stored(size);
+                Outcome::Stored
+            }
+            Appended::Duplicate => Outcome::Duplicate,
+            Appended::BelowFloor => Outcome::Refused(Refusal::BelowFloor),
+        }
+    }
+}
