@@ -14,7 +14,7 @@ pub struct StatusNodeStatus {
     /// The `metadata.generation` that this status speaks of; -1 before the first.
     #[serde(default = "not_observed")]
     pub observed_generation: i64,
-    /// Replicas that exist (have pods wanted).
+    /// Replicas that are to have a pod.
     #[serde(default)]
     pub replicas: i32,
     /// Replicas whose pod is ready.
@@ -55,7 +55,7 @@ pub struct NodeEntry {
     /// 0 to 31.
     #[schemars(range(min = 0, max = 31))]
     pub ordinal: i32,
-    /// Name of its pod.
+    /// Name of its pod, whether it runs or not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod: Option<String>,
     /// Keccak-256 of its public key, 64 hexadecimal digits. Once here, never replaced without the user's word.
@@ -76,7 +76,7 @@ pub struct NodeEntry {
     /// Verdict of the last canary; absent before the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canary: Option<CanaryState>,
-    /// Image that its pod runs.
+    /// Image that its pod runs, once that is ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
 }

@@ -1,6 +1,6 @@
 //! What a plan tells the controller to do.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use enode::NodeKey;
 use kube_core::{ApiResource, GroupVersionKind};
@@ -41,8 +41,8 @@ pub enum Step {
     TouchPod(PodTouch),
 }
 
-/// A wanted object.
-#[derive(Clone, Debug, PartialEq)]
+/// A wanted object. Its `Debug` form leaves the manifest out: some hold keys.
+#[derive(Clone, PartialEq)]
 pub struct Object {
     /// Its kind.
     pub kind: ObjectKind,
@@ -50,6 +50,12 @@ pub struct Object {
     pub name: String,
     /// The whole manifest, `apiVersion`, `kind` and `metadata` included.
     pub manifest: Value,
+}
+
+impl fmt::Debug for Object {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind.kind(), self.name)
+    }
 }
 
 /// An object that is no longer wanted.

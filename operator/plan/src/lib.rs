@@ -10,13 +10,68 @@
 //! ```
 
 mod action;
+mod build;
+mod conditions;
+mod events;
 pub mod hash;
+mod identity;
 pub mod names;
 mod observed;
+mod orphans;
+mod rollout;
+mod status;
+mod steps;
+pub mod validate;
+mod world;
 
 pub use action::{Deletion, Entropy, EventIntent, Object, ObjectKind, Plan, PodTouch, Step};
+pub use identity::secrets_to_read;
 pub use names::Ordinal;
 pub use observed::{
     CanaryFacts, Environment, Failure, NodeFacts, Objects, Observed, OperatorPods, RESYNC, SecretView,
     Stranger,
 };
+
+use statusnode_api::StatusNodeStatus;
+
+use crate::{validate::validate, world::World};
+
+/// What to do about `observed`.
+///
+/// A resource that is being deleted gets nothing: what goes with it carries its owner reference. A paused one gets a
+/// status only, one whose spec cannot be meant as well.
+#[must_use]
+pub fn plan(observed: &Observed, entropy: &mut dyn Entropy) -> Plan {
+    let node = &observed.node;
+    if node.metadata.deletion_timestamp.is_some() {
+        return Plan { steps: Vec::new(), status: None, events: Vec::new(), requeue_after: None };
+    }
+    if node.spec.paused {
+        return without_steps(observed, status::paused(observed));
+    }
+    let settings = match validate(node, &observed.environment.default_image) {
+        Ok(settings) => settings,
+        Err(errors) => return without_steps(observed, status::invalid(observed, &errors)),
+    };
+    let world = World::read(observed, &settings, entropy);
+    let steps::Steps { steps, rollout } = steps::steps(&world, entropy);
+    let new = status::reconciled(&world, &rollout);
+    let mut events = events::deeds(&world, &steps, &new);
+    // The very first status waits for the cluster addresses, which the next look has at once: one write less for each
+    // resource. Until then the schema's `observedGeneration: -1` says that nothing is known.
+    let is_first = node.status.as_ref().is_none_or(|status| status.observed_generation < 0);
+    if is_first && world.is_coming_up() {
+        return Plan { steps, status: None, events, requeue_after: Some(RESYNC) };
+    }
+    events.extend(events::transitions(status::conditions_of(observed), &new.conditions));
+    Plan { steps, status: changed(observed, new), events, requeue_after: Some(RESYNC) }
+}
+
+fn without_steps(observed: &Observed, new: StatusNodeStatus) -> Plan {
+    let events = events::transitions(status::conditions_of(observed), &new.conditions);
+    Plan { steps: Vec::new(), status: changed(observed, new), events, requeue_after: None }
+}
+
+fn changed(observed: &Observed, new: StatusNodeStatus) -> Option<StatusNodeStatus> {
+    (observed.node.status.as_ref() != Some(&new)).then_some(new)
+}

@@ -1,0 +1,102 @@
+//! Ready: all wanted pods are ready at this generation, no update is under way, first addresses are there.
+
+use statusnode_api::condition::{Reason, Verdict};
+
+use super::{Outcome, ordinals};
+use crate::{
+    identity::Identity,
+    rollout::Rollout,
+    world::{Exposed, SharedSecret, World},
+};
+
+pub(super) fn ready(world: &World<'_>, rollout: &Rollout, stalled: Option<&Outcome>) -> Outcome {
+    if let Some(stalled) = stalled {
+        return stalled.turned(Verdict::False);
+    }
+    if let Some(waiting) = waiting(world) {
+        return waiting;
+    }
+    if !world.runs_pods() {
+        return stopped(world);
+    }
+    if rollout.is_under_way() {
+        return updating(rollout);
+    }
+    let down: Vec<_> =
+        world.replicas.iter().filter(|replica| replica.ready_since().is_none()).map(|r| r.ordinal).collect();
+    if !down.is_empty() {
+        let message = format!("{}: the pod is not ready", ordinals(down));
+        return Outcome::new(Verdict::False, Reason::PodsNotReady, message);
+    }
+    let unaddressed = world.replicas.iter().filter(|replica| {
+        matches!(replica.exposed, Exposed::Pending | Exposed::Hostname(_)) && !world.had_address(replica)
+    });
+    let unaddressed: Vec<_> = unaddressed.map(|replica| replica.ordinal).collect();
+    if !unaddressed.is_empty() {
+        let message = format!("{}: no address yet; see ExternalAddressesReady", ordinals(unaddressed));
+        return Outcome::new(Verdict::False, Reason::WaitingForAddress, message);
+    }
+    Outcome::new(Verdict::True, Reason::AllReady, "all nodes are ready")
+}
+
+/// What has to come from elsewhere before the pods can be right.
+fn waiting(world: &World<'_>) -> Option<Outcome> {
+    let mut secrets: Vec<&str> = Vec::new();
+    for replica in &world.replicas {
+        if let Identity::Waiting(problem) = &replica.identity {
+            secrets.push(problem);
+        }
+    }
+    for shared in [&world.token, &world.password] {
+        if let SharedSecret::Waiting(problem) = shared {
+            secrets.push(problem);
+        }
+    }
+    if !secrets.is_empty() {
+        return Some(Outcome::new(Verdict::False, Reason::WaitingForSecret, secrets.join("; ")));
+    }
+    let going = world.going.borrow();
+    if !going.is_empty() {
+        let message = format!("still being removed: {}", going.join(", "));
+        return Some(Outcome::new(Verdict::False, Reason::WaitingForDeletion, message));
+    }
+    let failures: Vec<String> = world
+        .observed
+        .failures
+        .iter()
+        .map(|failure| format!("{} {}: {}", failure.kind.kind(), failure.name, failure.message))
+        .collect();
+    (!failures.is_empty()).then(|| Outcome::new(Verdict::False, Reason::ApplyFailed, failures.join("; ")))
+}
+
+fn stopped(world: &World<'_>) -> Outcome {
+    let (reason, message) = if world.settings.spec.suspend {
+        (Reason::Suspended, "suspended: no pods; identities, volumes and addresses are kept")
+    } else {
+        (Reason::ScaledToZero, "replicas is 0: no pods")
+    };
+    let running = world.observed.objects.pods.len();
+    if running == 0 {
+        Outcome::new(Verdict::True, reason, message)
+    } else {
+        Outcome::new(Verdict::False, reason, "the pods are being stopped")
+    }
+}
+
+fn updating(rollout: &Rollout) -> Outcome {
+    let mut parts = Vec::new();
+    if let Some(next) = rollout.next {
+        parts.push(format!("changing ordinal {next}"));
+    }
+    if !rollout.held.is_empty() {
+        parts.push(format!("{} to come", ordinals(rollout.held.iter().copied())));
+    }
+    let waiting: Vec<_> = rollout.waiting_for.iter().chain(&rollout.moving).copied().collect();
+    let mut distinct = waiting.clone();
+    distinct.sort_unstable();
+    distinct.dedup();
+    if !distinct.is_empty() {
+        parts.push(format!("waiting until {} is ready and proved by the canary", ordinals(distinct)));
+    }
+    Outcome::new(Verdict::False, Reason::UpdateInProgress, parts.join("; "))
+}
