@@ -6,6 +6,7 @@
 use std::{net::IpAddr, num::NonZeroU64, path::PathBuf, time::Duration};
 
 use enode::EnodeUrl;
+use sha2::{Digest as _, Sha256};
 
 use crate::{Cidr, Secret};
 
@@ -164,14 +165,13 @@ pub enum LogLevel {
     Trace,
 }
 
-/// The name of a configuration: 16 hex digits of the Keccak-256 of the texts of its files, in order.
-/// The operator names its immutable config maps by it and reads it back from `/status`.
+/// The name of a configuration: the first 10 hex digits of the SHA-256 of the texts of its files, in order.
+/// The operator names its immutable config maps by the same digits and compares them with `/status`.
 #[must_use]
 pub fn config_hash<T: AsRef<[u8]>>(texts: impl IntoIterator<Item = T>) -> String {
-    let mut all = Vec::new();
+    let mut digest = Sha256::new();
     for text in texts {
-        all.extend_from_slice(text.as_ref());
-        all.push(0);
+        digest.update(text.as_ref());
     }
-    hex::encode(&enode::keccak256(&all)[..8])
+    hex::encode(&digest.finalize()[..5])
 }

@@ -221,7 +221,7 @@ fn the_config_of_the_operator_in_full() {
     assert_eq!(mailserver.password, Password::File("/etc/statusd/secrets/password".into()));
     assert_eq!(mailserver.max_bytes.unwrap().get(), 17_179_869_184);
     assert_eq!(config.config_hash, config_hash([text]));
-    assert_eq!(config.config_hash.len(), 16);
+    assert_eq!(config_hash([""]), "e3b0c44298", "as the operator's hash of a text");
     assert_ne!(config.config_hash, config_hash([format!("{text} ")]));
 }
 
