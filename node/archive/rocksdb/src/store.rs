@@ -1,0 +1,281 @@
+//! The open database and everything that changes it: appending, evicting, closing.
+//!
+//! Synchronous; called on blocking threads. `append` and `raise_floor` are called one at a time (the owner holds a
+//! permit), so is `free`; reading runs beside them. The in-memory hours and the floor follow the database: they change after its commit.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use archive::{
+    Appended, ArchiveError, Evicted, HOUR, NewRow, Position, Retention, TimeRange, Window, floor_after,
+};
+use parking_lot::RwLock;
+use rocksdb::{
+    Cache, ColumnFamily, ColumnFamilyDescriptor, DB, FlushOptions, IteratorMode, WriteBatch, WriteOptions,
+};
+use waku_wire::Topic;
+
+use crate::directory::Directory;
+use crate::error::{from_open, from_rocks};
+use crate::settings::{self, Durability, Settings};
+use crate::{format, keys};
+
+/// Evicted bytes that may stay on disk until their day ends; beyond it the day is compacted.
+const STALE_BYTES: u64 = 64 << 20;
+
+/// A step of the floor and the hours that it took away.
+pub(crate) struct Raised {
+    from: u32,
+    to: u32,
+    gone: Vec<Window>,
+}
+
+pub(crate) struct Store {
+    pub(crate) db: DB,
+    pub(crate) directory: Directory,
+    pub(crate) hours: RwLock<BTreeMap<u32, Window>>,
+    floor: Arc<AtomicU32>,
+    /// Bytes below the floor within the floor's day, not yet freed.
+    stale: AtomicU64,
+    closed: AtomicBool,
+    durability: Durability,
+}
+
+impl Store {
+    pub(crate) fn open(path: &Path, settings: &Settings) -> Result<Self, ArchiveError> {
+        format::claim(path)?;
+        let cache = Cache::new_lru_cache(settings.cache_bytes);
+        let floor = Arc::new(AtomicU32::new(0));
+        let families = [
+            ColumnFamilyDescriptor::new("default", settings::default(settings, &cache)),
+            ColumnFamilyDescriptor::new(keys::ROWS, settings::rows(settings, &cache, Arc::clone(&floor))),
+            ColumnFamilyDescriptor::new(keys::TIME, settings::time(settings, &cache, Arc::clone(&floor))),
+        ];
+        let db = DB::open_cf_descriptors(&settings::database(settings), path, families)
+            .map_err(|error| from_open(path, error))?;
+        check_format(&db, path)?;
+        let mut store = Self {
+            db,
+            directory: Directory::default(),
+            hours: RwLock::default(),
+            floor,
+            stale: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
+            durability: settings.durability,
+        };
+        store.load()?;
+        Ok(store)
+    }
+
+    fn load(&mut self) -> Result<(), ArchiveError> {
+        if let Some(value) = self.db.get(keys::FLOOR_KEY).map_err(from_rocks)? {
+            let floor = value.try_into().map_err(|_| ArchiveError::Corrupt("floor".to_owned()))?;
+            self.floor.store(u32::from_be_bytes(floor), Ordering::Release);
+        }
+        let hours = self.hours.get_mut();
+        let first = keys::hour(0);
+        for entry in self.db.iterator(IteratorMode::From(&first, rocksdb::Direction::Forward)) {
+            let (key, value) = entry.map_err(from_rocks)?;
+            if key[..] >= keys::HOURS_END[..] {
+                break;
+            }
+            let window = keys::parse_hour(&key, &value)
+                .ok_or_else(|| ArchiveError::Corrupt("counts of an hour".to_owned()))?;
+            hours.insert(window.hour, window);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn family(&self, name: &'static str) -> Result<&ColumnFamily, ArchiveError> {
+        self.db.cf_handle(name).ok_or_else(|| ArchiveError::Corrupt(format!("no column family {name}")))
+    }
+
+    pub(crate) fn floor(&self) -> u32 {
+        self.floor.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn check_open(&self) -> Result<(), ArchiveError> {
+        if self.closed.load(Ordering::Acquire) { Err(ArchiveError::Closed) } else { Ok(()) }
+    }
+
+    fn write(&self, batch: WriteBatch) -> Result<(), ArchiveError> {
+        let mut options = WriteOptions::default();
+        options.set_sync(self.durability == Durability::Disk);
+        self.db.write_opt(batch, &options).map_err(from_rocks)
+    }
+
+    /// Whole hours that overlap `range`, without the empty ones.
+    pub(crate) fn windows(&self, range: TimeRange) -> Vec<Window> {
+        if range.from > range.to {
+            return Vec::new();
+        }
+        self.hours.read().range(range.from / HOUR..=range.to / HOUR).map(|(_, window)| *window).collect()
+    }
+
+    /// Rows, keys in both orders, directory entries, counts and accumulators: one batch.
+    pub(crate) fn append(&self, rows: &[NewRow]) -> Result<Vec<Appended>, ArchiveError> {
+        self.check_open()?;
+        let (rows_family, time_family) = (self.family(keys::ROWS)?, self.family(keys::TIME)?);
+        let floor = self.floor();
+        let mut batch = WriteBatch::default();
+        let mut seen: BTreeSet<Position> = BTreeSet::new();
+        let mut topics: BTreeSet<(u16, Topic)> = BTreeSet::new();
+        let mut hours: BTreeMap<u32, Window> = BTreeMap::new();
+        let mut verdicts = Vec::with_capacity(rows.len());
+        for row in rows {
+            let envelope = &row.envelope;
+            let (sent, topic, hash) = (envelope.sent(), envelope.topic(), envelope.hash());
+            let position = Position::of(sent, &hash);
+            let key = keys::time(position, topic);
+            let verdict = if sent < floor {
+                Appended::BelowFloor
+            } else if seen.contains(&position) || (!row.known_new && self.exists(time_family, &key)?) {
+                Appended::Duplicate
+            } else {
+                Appended::Stored
+            };
+            verdicts.push(verdict);
+            if verdict != Appended::Stored {
+                continue;
+            }
+            seen.insert(position);
+            batch.put_cf(rows_family, keys::row(topic, position), envelope.raw());
+            batch.put_cf(time_family, key, []);
+            topics.insert((keys::day_of(sent), topic));
+            let hour = sent / HOUR;
+            let current = || self.hours.read().get(&hour).copied();
+            let window = hours
+                .entry(hour)
+                .or_insert_with(|| current().unwrap_or(Window { hour, ..Window::default() }));
+            window.add(envelope.raw().len(), &hash);
+        }
+        if seen.is_empty() {
+            return Ok(verdicts);
+        }
+        let topics = self.new_topics(topics)?;
+        for (day, topic) in &topics {
+            batch.put(keys::directory(*day, *topic), []);
+        }
+        for (hour, window) in &hours {
+            batch.put(keys::hour(*hour), keys::hour_value(window));
+        }
+        self.write(batch)?;
+        self.directory.added(topics);
+        self.hours.write().extend(hours);
+        Ok(verdicts)
+    }
+
+    fn exists(&self, time_family: &ColumnFamily, key: &[u8]) -> Result<bool, ArchiveError> {
+        Ok(self.db.get_pinned_cf(time_family, key).map_err(from_rocks)?.is_some())
+    }
+
+    fn new_topics(&self, topics: BTreeSet<(u16, Topic)>) -> Result<Vec<(u16, Topic)>, ArchiveError> {
+        let mut new = Vec::new();
+        let mut current = None;
+        for (day, topic) in topics {
+            let known = match &current {
+                Some((of, known)) if *of == day => known,
+                _ => &current.insert((day, self.directory.day(&self.db, day)?)).1,
+            };
+            if !known.contains(&topic) {
+                new.push((day, topic));
+            }
+        }
+        Ok(new)
+    }
+
+    /// Raises the floor, durably. What is below is invisible from here on; [`Store::free`] gives its space back.
+    pub(crate) fn raise_floor(&self, policy: Retention, now: u32) -> Result<Raised, ArchiveError> {
+        self.check_open()?;
+        let from = self.floor();
+        let (to, gone) = {
+            let hours = self.hours.read();
+            let newest_first = hours.values().rev().map(|window| (window.hour, window.bytes));
+            let to = floor_after(policy, now, from, newest_first);
+            let gone: Vec<Window> = hours.range(..to / HOUR).map(|(_, window)| *window).collect();
+            (to, gone)
+        };
+        if to > from {
+            let mut batch = WriteBatch::default();
+            batch.put(keys::FLOOR_KEY, to.to_be_bytes());
+            batch.delete_range(keys::hour(0), keys::hour(to / HOUR));
+            batch.delete_range(keys::directory_day(0), keys::directory_day(keys::day_of(to)));
+            let mut options = WriteOptions::default();
+            options.set_sync(true);
+            self.db.write_opt(batch, &options).map_err(from_rocks)?;
+            self.floor.store(to, Ordering::Release);
+            let mut hours = self.hours.write();
+            *hours = hours.split_off(&(to / HOUR));
+            drop(hours);
+            self.directory.forget_before(keys::day_of(to));
+        }
+        Ok(Raised { from, to, gone })
+    }
+
+    /// Frees whole files below the floor. What shares a file with rows that stay goes with the next compaction of it.
+    pub(crate) fn free(&self, raised: &Raised) -> Result<Evicted, ArchiveError> {
+        self.check_open()?;
+        let (rows_family, time_family) = (self.family(keys::ROWS)?, self.family(keys::TIME)?);
+        let day = keys::day_of(raised.to);
+        let drop_files =
+            |family, end: &[u8]| self.db.delete_file_in_range_cf(family, &[][..], end).map_err(from_rocks);
+        drop_files(rows_family, &day.to_be_bytes())?;
+        drop_files(time_family, &raised.to.to_be_bytes())?;
+        let first_hour = u32::from(day) * (keys::DAY / HOUR);
+        let within = raised.gone.iter().filter(|window| window.hour >= first_hour).map(|window| window.bytes);
+        let carried = if keys::day_of(raised.from) == day { self.stale.load(Ordering::Relaxed) } else { 0 };
+        let mut stale = carried + within.sum::<u64>();
+        if stale > STALE_BYTES {
+            // `rows` is by topic within a day, so a floor inside the day frees nothing there by dropping files.
+            let next = day.checked_add(1).map(u16::to_be_bytes);
+            self.db.compact_range_cf(rows_family, Some(day.to_be_bytes()), next);
+            stale = 0;
+        }
+        self.stale.store(stale, Ordering::Relaxed);
+        Ok(Evicted {
+            floor: raised.to,
+            rows: raised.gone.iter().map(|window| window.count).sum(),
+            bytes: raised.gone.iter().map(|window| window.bytes).sum(),
+        })
+    }
+
+    pub(crate) fn probe(&self) -> Result<(), ArchiveError> {
+        self.check_open()?;
+        let mut batch = WriteBatch::default();
+        batch.put(keys::PROBE_KEY, []);
+        self.write(batch)
+    }
+
+    /// Empties the log into files, so that the next start has nothing to replay.
+    pub(crate) fn close(&self) -> Result<(), ArchiveError> {
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        let mut options = FlushOptions::default();
+        options.set_wait(true);
+        let families: Vec<&ColumnFamily> =
+            ["default", keys::ROWS, keys::TIME].iter().filter_map(|name| self.db.cf_handle(name)).collect();
+        let flushed = self.db.flush_cfs_opt(&families, &options).map_err(from_rocks);
+        self.db.cancel_all_background_work(true);
+        flushed
+    }
+}
+
+fn check_format(db: &DB, path: &Path) -> Result<(), ArchiveError> {
+    let path = || PathBuf::from(path);
+    match db.get(keys::FORMAT_KEY).map_err(from_rocks)? {
+        None => db.put(keys::FORMAT_KEY, format::FORMAT.to_be_bytes()).map_err(from_rocks),
+        Some(value) => match value.as_slice().try_into().map(u32::from_be_bytes) {
+            Ok(format::FORMAT) => Ok(()),
+            Ok(found) if found > format::FORMAT => {
+                Err(ArchiveError::Newer { path: path(), found, supported: format::FORMAT })
+            }
+            _ => Err(ArchiveError::Foreign {
+                path: path(),
+                found: "a database without our format key".to_owned(),
+            }),
+        },
+    }
+}
