@@ -10,6 +10,7 @@ use crate::{WireEnvelope, rlp};
 pub struct Pow {
     value: f64,
     exact: bool,
+    diff: u32,
 }
 
 impl Pow {
@@ -17,14 +18,14 @@ impl Pow {
     /// its distance in seconds plus 1 (§2.7).
     #[must_use]
     pub fn at_least(envelope: &WireEnvelope, diff: u32) -> Self {
-        Self { value: value(0, covered_length(envelope), envelope.ttl().wrapping_add(diff)), exact: false }
+        Self { value: value(0, covered_length(envelope), envelope.ttl().wrapping_add(diff)), exact: false, diff }
     }
 
     /// What `envelope` has.
     #[must_use]
     pub fn exact(envelope: &WireEnvelope, diff: u32) -> Self {
         let zeros = leading_zeros(&hash(envelope));
-        Self { value: value(zeros, covered_length(envelope), envelope.ttl().wrapping_add(diff)), exact: true }
+        Self { value: value(zeros, covered_length(envelope), envelope.ttl().wrapping_add(diff)), exact: true, diff }
     }
 
     /// Enough knowledge to compare with every threshold up to `threshold`; hashes only when needed.
@@ -32,6 +33,14 @@ impl Pow {
     pub fn settle(envelope: &WireEnvelope, diff: u32, threshold: f64) -> Self {
         let bound = Self::at_least(envelope, diff);
         if bound.value >= threshold { bound } else { Self::exact(envelope, diff) }
+    }
+
+    /// Whether the proof of work of `envelope`, which this is about, is `threshold` or more. Hashes, once, when needed.
+    pub fn resolve(&mut self, envelope: &WireEnvelope, threshold: f64) -> bool {
+        if self.value < threshold && !self.exact {
+            *self = Self::exact(envelope, self.diff);
+        }
+        self.value >= threshold
     }
 
     /// Whether the proof of work is `threshold` or more; `None` when that takes the hash.
