@@ -19,7 +19,7 @@ build_cluster() {
   [ -n "$version" ] || die "e2e/cluster/go.mod names no k8s.io/kubernetes version"
   local pkg=k8s.io/component-base/version minor=${version#v1.}
   (cd "$REPO/e2e/cluster" && CGO_ENABLED=0 go build -trimpath -o "$BIN/status-cluster.new" \
-    -ldflags "-s -w -X $pkg.gitVersion=$version -X $pkg.gitMajor=1 -X $pkg.gitMinor=${minor%%.*}" .)
+    -ldflags "-s -w -X $pkg.gitVersion=$version -X $pkg.gitMajor=1 -X $pkg.gitMinor=${minor%%.*}" ./cmd/status-cluster)
   mv "$BIN/status-cluster.new" "$BIN/status-cluster"
 }
 

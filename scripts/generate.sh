@@ -16,6 +16,7 @@ made_by() {
 }
 check=${1-}
 made_by docs/architecture.svg dot -Tsvg docs/architecture.dot
+made_by charts/status-operator-crds/definitions/statusnodes.yaml cat crds/statusnodes.yaml
 helm=$BIN/status-cluster
 [ -x "$helm" ] || "$REPO/scripts/build.sh" cluster
 made_by manifests/install/crds.yaml "$helm" tool helm template status-operator-crds charts/status-operator-crds -n "$OPERATOR_NAMESPACE"
