@@ -27,7 +27,6 @@ pub use error::{ArchiveError, Class};
 pub use history::{Appended, Budget, Evicted, History, NewRow, Page, Stats, TURN_BYTES};
 pub use retention::{HOUR, Retention, floor_after};
 pub use types::{
-    Accumulator, CURSOR_LEN, EnvelopeId, Filter, Position, Query, ROW_OVERHEAD, Row, TimeRange, TopicSet,
-    Window,
+    Accumulator, EnvelopeId, Filter, Position, Query, ROW_OVERHEAD, Row, TimeRange, TopicSet, Window,
 };
 pub use writer::{Ack, Outcome, Refusal, Submission, Writer, WriterConfig, WriterObserver, WriterTask};

@@ -6,10 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use waku_wire::{Bloom, EnvelopeHash, Topic};
-
-/// Length of a cursor on the wire in bytes: sent (4, big-endian) and the full envelope hash (32).
-pub const CURSOR_LEN: usize = 36;
+use waku_wire::{Bloom, Cursor, EnvelopeHash, Topic};
 
 /// What a stored row is reckoned to cost beyond its RLP, in bytes: its keys in both orders and the share of index and
 /// filter. Used by every backend for byte caps, so that a cap means the same everywhere.
@@ -62,15 +59,10 @@ impl Position {
         Self { sent, id: EnvelopeId::of(hash) }
     }
 
-    /// The place a wire cursor names. `None` unless it has exactly [`CURSOR_LEN`] bytes: cursors of another length are
-    /// ignored (`spec/waku-mailserver.md` §5.4, Q26).
+    /// The place that a wire cursor names.
     #[must_use]
-    pub fn from_cursor(cursor: &[u8]) -> Option<Self> {
-        let cursor: &[u8; CURSOR_LEN] = cursor.try_into().ok()?;
-        let (mut sent, mut id) = ([0; 4], [0; 16]);
-        sent.copy_from_slice(&cursor[..4]);
-        id.copy_from_slice(&cursor[4..20]);
-        Some(Self { sent: u32::from_be_bytes(sent), id: EnvelopeId(id) })
+    pub fn of_cursor(cursor: &Cursor) -> Self {
+        Self::of(cursor.sent(), &cursor.hash())
     }
 }
 
@@ -92,13 +84,10 @@ impl Row {
         EnvelopeHash(enode::keccak256(&self.rlp))
     }
 
-    /// The wire cursor of this row (`spec/waku-mailserver.md` §5.3, V37).
+    /// The wire cursor of this row (`spec/waku-mailserver.md` §5.3, V37). Costs what [`Row::hash`] costs.
     #[must_use]
-    pub fn cursor(&self) -> [u8; CURSOR_LEN] {
-        let mut cursor = [0; CURSOR_LEN];
-        cursor[..4].copy_from_slice(&self.position.sent.to_be_bytes());
-        cursor[4..].copy_from_slice(&self.hash().0);
-        cursor
+    pub fn cursor(&self) -> Cursor {
+        Cursor::new(self.position.sent, self.hash())
     }
 }
 
@@ -231,15 +220,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_is_a_position_and_only_at_its_exact_length() {
-        let mut cursor = [0u8; CURSOR_LEN];
-        cursor[..4].copy_from_slice(&0x3b9a_ca00u32.to_be_bytes());
-        cursor[4..].copy_from_slice(&[7; 32]);
-        let position = Position { sent: 0x3b9a_ca00, id: EnvelopeId([7; 16]) };
-        assert_eq!(Position::from_cursor(&cursor), Some(position));
-        for len in [0, 1, 35, 37, 40] {
-            assert_eq!(Position::from_cursor(&vec![0; len]), None, "length {len}");
-        }
+    fn v37_a_row_has_the_cursor_that_names_its_position() {
+        let raw = hex(
+            "f842843b9aca3232840f010200b5aadb80b6cd6285c292e5ef90d2cfa700c5694aa56ce687e44a86c713a10ff7d2e7380ca29765\
+             aba30a000102030405060708090a0b80",
+        );
+        let envelope = waku_wire::WireEnvelope::decode(&raw.clone().into()).unwrap();
+        let position = Position::of(envelope.sent(), &envelope.hash());
+        let row = Row { position, topic: envelope.topic(), rlp: raw.into() };
+        let cursor = hex("3b9aca00fe1436549a3c95387719b1ec481928bc9b5612edc277b5cf427ab4b831c8a839");
+        assert_eq!(row.cursor().0[..], cursor);
+        assert_eq!(Position::of_cursor(&row.cursor()), position);
+        assert_eq!(position.id.0[..], cursor[4..20]);
+    }
+
+    fn hex(text: &str) -> Vec<u8> {
+        (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
     }
 
     #[test]
