@@ -86,7 +86,7 @@ fn entry(settings: &Settings<'_>, replica: &Replica<'_>) -> NodeEntry {
         image: replica
             .pod
             .filter(|_| replica.ready_since().is_some())
-            .and_then(|pod| Some(pod.spec.as_ref()?.containers.first()?.image.clone()?)),
+            .and_then(|pod| pod.spec.as_ref()?.containers.first()?.image.clone()),
     }
 }
 

@@ -1,14 +1,14 @@
 //! The restart-relevant configuration: an immutable ConfigMap named after its content. Another content is another
 //! ConfigMap, so a pod that restarts during a rollout finds the configuration that it was made for.
 
-use node_config::{ConfigFile, Secret, WakuConfigFile};
+use node_config::{ConfigFile, Secret, WakuConfigFile, config_hash};
 use serde_json::json;
 use statusnode_api::DEFAULT_MAIL_PASSWORD;
 
 use crate::{
     Object, ObjectKind,
     build::{Base, Owner},
-    hash, names,
+    names,
     world::{SharedSecret, World},
 };
 
@@ -32,7 +32,7 @@ pub(crate) fn config(world: &World<'_>) -> Object {
     let text = serde_json::to_string_pretty(&file(world)).unwrap_or_default();
     let base = Base {
         kind: ObjectKind::ConfigMap,
-        name: names::config(&settings.name, &hash::of_text(&text)),
+        name: names::config(&settings.name, &config_hash([&text])),
         component: names::COMPONENT_CONFIG,
         ordinal: None,
         owner: Owner::Resource,

@@ -5,7 +5,7 @@ use statusnode_api::AccessPeer;
 
 use crate::{
     Object, ObjectKind,
-    build::{Base, Owner, PORT_METRICS, PORT_P2P, PORT_P2P_UDP, PORT_RPC},
+    build::{Base, Owner},
     names,
     world::World,
 };
@@ -17,8 +17,8 @@ const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 pub(crate) fn network_policy(world: &World<'_>) -> Object {
     let settings = world.settings;
     let mut ingress = vec![json!({"ports": [
-        {"protocol": "TCP", "port": PORT_P2P},
-        {"protocol": "UDP", "port": PORT_P2P_UDP},
+        {"protocol": "TCP", "port": settings.ports.p2p},
+        {"protocol": "UDP", "port": settings.ports.p2p},
     ]})];
     let rpc: Vec<Value> = settings.spec.rpc.allowed_from.iter().map(peer).collect();
     let operator = world.observed.environment.operator.as_ref().map(|operator| {
@@ -28,8 +28,9 @@ pub(crate) fn network_policy(world: &World<'_>) -> Object {
         })
     });
     let metrics: Vec<Value> = settings.spec.metrics.allowed_from.iter().map(peer).chain(operator).collect();
+    // Numbers, not names: some implementations do not resolve named ports.
     // A rule without `from` would let everybody in: no rule for a port that nobody may reach.
-    for (port, from) in [(PORT_RPC, rpc), (PORT_METRICS, metrics)] {
+    for (port, from) in [(settings.ports.rpc, rpc), (settings.ports.metrics, metrics)] {
         if !from.is_empty() {
             ingress.push(json!({"from": from, "ports": [{"protocol": "TCP", "port": port}]}));
         }

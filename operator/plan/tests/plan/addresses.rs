@@ -1,0 +1,201 @@
+//! The advertised address: late, changed, lost; without restart. Design §3 (Addresses).
+
+use k8s_openapi::api::core::v1::LoadBalancerIngress;
+use serde_json::json;
+use statusnode_plan::{ObjectKind, names};
+
+use crate::cluster::{Cluster, key};
+
+fn hostname(name: &str) -> LoadBalancerIngress {
+    LoadBalancerIngress { hostname: Some(name.to_owned()), ..LoadBalancerIngress::default() }
+}
+
+fn ip(ip: &str) -> LoadBalancerIngress {
+    LoadBalancerIngress { ip: Some(ip.to_owned()), ..LoadBalancerIngress::default() }
+}
+
+/// Up, but for the addresses.
+fn without_addresses(replicas: i32) -> Cluster {
+    let mut cluster = Cluster::with(replicas, "");
+    cluster.settle();
+    cluster.bind_volumes();
+    cluster.run_pods();
+    cluster.pass_canaries();
+    cluster.settle();
+    cluster
+}
+
+#[test]
+fn pods_start_before_their_address_and_are_not_restarted_by_it() {
+    let mut cluster = without_addresses(2);
+    assert_eq!(cluster.live_file(0)["advertise"], json!(null));
+    assert_eq!(cluster.condition("Ready"), "False WaitingForAddress");
+    assert_eq!(cluster.condition("ExternalAddressesReady"), "False WaitingForLoadBalancer");
+    assert_eq!(cluster.status().external_summary.unwrap(), "<pending>,<pending>");
+    cluster.tick(30);
+    let from = cluster.log.len();
+    cluster.assign(0, "198.51.100.7");
+    cluster.settle();
+    assert_eq!(cluster.since(from), ["apply ConfigMap mail-0-live", "status", "touch Pod mail-0-0"]);
+    assert_eq!(
+        cluster.live_file(0)["advertise"],
+        json!({"address": "198.51.100.7", "tcpPort": 30303, "udpPort": 30303})
+    );
+    assert_eq!(cluster.condition("ExternalAddressesReady"), "False PartiallyAssigned");
+    assert_eq!(cluster.status().external_summary.unwrap(), "198.51.100.7,<pending>");
+    cluster.assign(1, "198.51.100.8");
+    cluster.settle();
+    assert_eq!(cluster.condition("ExternalAddressesReady"), "True AllAssigned");
+    assert_eq!(cluster.condition("Ready"), "True AllReady");
+}
+
+#[test]
+fn a_changed_address_goes_to_the_live_file_and_nowhere_else() {
+    let mut cluster = Cluster::with(1, "");
+    cluster.bring_up();
+    cluster.tick(60);
+    let from = cluster.log.len();
+    cluster.assign(0, "203.0.113.9");
+    let plan = cluster.reconcile();
+    let notes: Vec<_> =
+        plan.events.iter().map(|event| (event.reason.as_str(), event.note.as_str())).collect();
+    assert_eq!(notes, [("AddressChanged", "ordinal 0: 198.51.100.1 became 203.0.113.9")]);
+    cluster.settle();
+    assert_eq!(cluster.since(from), ["apply ConfigMap mail-0-live", "status", "touch Pod mail-0-0"]);
+    let enode = cluster.status().nodes[0].enode.clone().unwrap();
+    assert_eq!(enode, format!("enode://{}@203.0.113.9:30303", key(1).public_key()));
+}
+
+/// The touch follows the file: the kubelet must not read the old one once more.
+#[test]
+fn a_pod_is_touched_once_and_only_after_the_file_is_there() {
+    let mut cluster = Cluster::with(1, "");
+    cluster.bring_up();
+    cluster.tick(60);
+    cluster.assign(0, "203.0.113.9");
+    let first = cluster.reconcile();
+    assert!(!format!("{:?}", first.steps).contains("TouchPod"));
+    let second = cluster.reconcile();
+    assert!(format!("{:?}", second.steps).contains("TouchPod"));
+    let third = cluster.reconcile();
+    assert!(!format!("{:?}", third.steps).contains("TouchPod"));
+    // A pod that starts later has the file from the start.
+    cluster.tick(60);
+    let pods = &mut cluster.observed.objects.pods;
+    pods.clear();
+    cluster.run_pods();
+    assert!(!format!("{:?}", cluster.plan().steps).contains("TouchPod"));
+}
+
+/// A lost address is a fault of a resource that was ready: Ready stays, the rest says it.
+#[test]
+fn a_lost_address_degrades_and_is_advertised_no_longer() {
+    let mut cluster = Cluster::with(1, "");
+    cluster.bring_up();
+    cluster.balancer(0, Vec::new());
+    cluster.settle();
+    assert_eq!(cluster.live_file(0)["advertise"], json!(null));
+    assert_eq!(cluster.condition("Ready"), "True AllReady");
+    assert_eq!(cluster.condition("ExternalAddressesReady"), "False WaitingForLoadBalancer");
+    assert_eq!(cluster.condition("Degraded"), "True WaitingForLoadBalancer");
+    assert_eq!(cluster.status().nodes[0].enode, None);
+    cluster.assign(0, "203.0.113.9");
+    cluster.settle();
+    assert_eq!(cluster.condition("Degraded"), "");
+}
+
+#[test]
+fn a_new_ordinal_waits_for_its_first_address() {
+    let mut cluster = Cluster::with(1, "");
+    cluster.bring_up();
+    cluster.edit(|node| node.spec.replicas = 2);
+    cluster.settle();
+    cluster.bind_volumes();
+    cluster.run_pods();
+    cluster.settle();
+    assert_eq!(cluster.condition("Ready"), "False WaitingForAddress");
+}
+
+#[test]
+fn of_several_addresses_the_published_one_stays_then_the_first_ipv4() {
+    let mut cluster = without_addresses(1);
+    cluster.balancer(0, vec![ip("2001:db8::1"), ip("198.51.100.7"), ip("198.51.100.8")]);
+    cluster.settle();
+    let address = |cluster: &Cluster| cluster.status().nodes[0].external.clone().unwrap().address;
+    assert_eq!(address(&cluster), "198.51.100.7");
+    cluster.balancer(0, vec![ip("198.51.100.8"), ip("198.51.100.7")]);
+    cluster.settle();
+    assert_eq!(address(&cluster), "198.51.100.7");
+    cluster.balancer(0, vec![ip("2001:db8::1")]);
+    cluster.settle();
+    assert_eq!(address(&cluster), "2001:db8::1");
+    assert!(cluster.status().nodes[0].enode.clone().unwrap().contains("@[2001:db8::1]:30303"));
+}
+
+#[test]
+fn a_hostname_alone_is_said_and_never_guessed() {
+    let mut cluster = without_addresses(1);
+    cluster.balancer(0, vec![hostname("lb.example.org")]);
+    cluster.settle();
+    assert_eq!(cluster.condition("ExternalAddressesReady"), "False HostnameOnly");
+    assert!(cluster.message("ExternalAddressesReady").contains("lb.example.org"));
+    assert_eq!(cluster.live_file(0)["advertise"], json!(null));
+    assert_eq!(cluster.status().nodes[0].enode, None);
+}
+
+/// The replicas dial each other by cluster address, each all others, none itself.
+#[test]
+fn replicas_are_peers_of_each_other() {
+    let mut cluster = Cluster::mailservers();
+    cluster.settle();
+    for index in 0..3_u8 {
+        let file = cluster.live_file(i64::from(index));
+        let peers: Vec<&str> =
+            file["staticPeers"].as_array().unwrap().iter().map(|p| p.as_str().unwrap()).collect();
+        assert_eq!(peers.len(), 2);
+        for other in (0..3_u8).filter(|other| *other != index) {
+            let internal = cluster.status().nodes[usize::from(other)].internal_enode.clone().unwrap();
+            assert!(peers.contains(&internal.as_str()));
+        }
+    }
+}
+
+#[test]
+fn peers_of_the_spec_are_hot_and_oneself_is_left_out() {
+    let itself = format!("enode://{}@192.0.2.1:30303", key(1).public_key());
+    let other = format!("enode://{}@192.0.2.2:30303", key(70).public_key());
+    let mut cluster = Cluster::with(1, "");
+    cluster.bring_up();
+    cluster.tick(5);
+    let from = cluster.log.len();
+    let peers = [&itself, &other].map(|enode| statusnode_api::StaticPeer { enode: enode.clone() });
+    cluster.edit(|node| {
+        node.spec.network.static_peers = peers.to_vec();
+        node.spec.network.trusted_peers = vec![other.clone()];
+    });
+    cluster.settle();
+    assert_eq!(cluster.live_file(0)["staticPeers"], json!([other]));
+    assert_eq!(cluster.live_file(0)["trustedPeers"], json!([other]));
+    assert_eq!(cluster.since(from), ["apply ConfigMap mail-0-live", "status", "touch Pod mail-0-0"]);
+}
+
+#[test]
+fn the_operator_applies_what_the_load_balancer_needs_and_leaves_others_annotations() {
+    let mut cluster = Cluster::with(
+        1,
+        ", p2p: {port: 30999, exposure: {type: LoadBalancer, loadBalancer: {loadBalancerClass: a/b, \
+         loadBalancerSourceRanges: [10.0.0.0/8], allocateLoadBalancerNodePorts: false, annotations: {x: y}}}}",
+    );
+    cluster.settle();
+    let service = cluster.applied(ObjectKind::Service, "mail-0-p2p");
+    let spec = &service["spec"];
+    assert_eq!(spec["loadBalancerClass"], "a/b");
+    assert_eq!(spec["loadBalancerSourceRanges"], json!(["10.0.0.0/8"]));
+    assert_eq!(spec["allocateLoadBalancerNodePorts"], false);
+    assert_eq!(spec["externalTrafficPolicy"], "Local");
+    assert_eq!(spec["publishNotReadyAddresses"], true);
+    assert_eq!(spec["ports"][0]["port"], 30999);
+    assert_eq!(spec["ports"][1]["protocol"], "UDP");
+    assert_eq!(service["metadata"]["annotations"]["x"], "y");
+    assert_eq!(spec["selector"][names::LABEL_ORDINAL], "0");
+}

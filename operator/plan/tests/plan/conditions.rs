@@ -1,0 +1,205 @@
+//! Truth tables of the conditions, and the contract of kstatus. Design §3 (Conditions); `spec/operators.md` §5.9.
+
+use std::sync::Arc;
+
+use statusnode_api::condition::{ConditionType, Reason};
+use statusnode_plan::NodeFacts;
+
+use crate::cluster::{Cluster, ordinal};
+
+/// kstatus of the resource, by the rules of `spec/operators.md` §5.9.
+fn kstatus(cluster: &Cluster) -> &'static str {
+    let status = cluster.status();
+    if Some(status.observed_generation) != cluster.observed.node.metadata.generation {
+        return "InProgress";
+    }
+    if cluster.condition("Stalled").starts_with("True") {
+        return "Failed";
+    }
+    if cluster.condition("Reconciling").starts_with("True") || !cluster.condition("Ready").starts_with("True")
+    {
+        return "InProgress";
+    }
+    "Current"
+}
+
+/// Ready of two replicas over pods × addresses × canaries × history of having been ready.
+#[test]
+fn ready_truth_table() {
+    // pods ready, first address there, canary → Ready, kstatus
+    let table = [
+        (2, 2, true, "True AllReady", "Current"),
+        (2, 2, false, "True AllReady", "Current"),
+        (2, 1, true, "False WaitingForAddress", "InProgress"),
+        (2, 0, true, "False WaitingForAddress", "InProgress"),
+        (1, 2, true, "False PodsNotReady", "InProgress"),
+        (0, 2, true, "False PodsNotReady", "InProgress"),
+        (0, 0, false, "False PodsNotReady", "InProgress"),
+    ];
+    for (pods, addresses, canary, ready, verdict) in table {
+        let mut cluster = Cluster::with(2, "");
+        cluster.settle();
+        cluster.bind_volumes();
+        for index in 0..2 {
+            cluster.run_pod(&format!("mail-{index}"), index < pods);
+            if index < addresses {
+                cluster.assign(index, "198.51.100.1");
+            }
+            cluster.canary(index, canary);
+        }
+        cluster.settle();
+        let row = format!("{pods} pods, {addresses} addresses, canary {canary}");
+        assert_eq!(cluster.condition("Ready"), ready, "{row}");
+        assert_eq!(kstatus(&cluster), verdict, "{row}");
+        assert_eq!(cluster.status().ready_summary.unwrap(), format!("{pods}/2"), "{row}");
+        let reconciling = ready.replace("False", "True");
+        let reconciling = if verdict == "InProgress" { reconciling.as_str() } else { "" };
+        assert_eq!(cluster.condition("Reconciling"), reconciling, "{row}");
+    }
+}
+
+/// Faults after having been ready: Ready holds, Degraded says it.
+#[test]
+fn degraded_truth_table() {
+    type Fault = fn(&mut Cluster);
+    let faults: [(&str, Fault, &str, &str); 5] = [
+        ("none", |_| {}, "", ""),
+        ("address", |c| c.balancer(1, Vec::new()), "ExternalAddressesReady", "PartiallyAssigned"),
+        ("canary", |c| c.canary(1, false), "CanaryPassing", "CanaryFailed"),
+        ("volume", lose_volume, "StorageReady", "VolumeLost"),
+        ("archive", stop_archive, "StorageReady", "ArchiveNotWritable"),
+    ];
+    for (name, fault, condition, reason) in faults {
+        let mut cluster = Cluster::with(2, "");
+        cluster.bring_up();
+        fault(&mut cluster);
+        cluster.settle();
+        assert_eq!(cluster.condition("Ready"), "True AllReady", "{name}");
+        assert_eq!(kstatus(&cluster), "Current", "{name}");
+        if condition.is_empty() {
+            assert_eq!(cluster.condition("Degraded"), "", "{name}");
+        } else {
+            assert_eq!(cluster.condition(condition), format!("False {reason}"), "{name}");
+            assert_eq!(cluster.condition("Degraded"), format!("True {reason}"), "{name}");
+        }
+    }
+}
+
+fn stop_archive(cluster: &mut Cluster) {
+    cluster.observed.facts.insert(ordinal(0), NodeFacts { archive_writable: Some(false) });
+}
+
+fn lose_volume(cluster: &mut Cluster) {
+    let claim = Arc::make_mut(cluster.observed.objects.volume_claims.get_mut("data-mail-0").unwrap());
+    claim.status.as_mut().unwrap().phase = Some("Lost".to_owned());
+}
+
+#[test]
+fn a_missing_service_monitor_api_is_a_fault_only_when_it_was_asked_for() {
+    for (policy, expected) in [("Auto", ""), ("Never", ""), ("Always", "True ServiceMonitorApiMissing")] {
+        let mut cluster = Cluster::with(1, &format!(", metrics: {{serviceMonitor: {{policy: {policy}}}}}"));
+        cluster.observed.environment.service_monitor_api = false;
+        cluster.bring_up();
+        assert_eq!(cluster.condition("Degraded"), expected, "{policy}");
+        assert!(cluster.observed.objects.service_monitors.is_empty());
+    }
+}
+
+#[test]
+fn canary_and_storage_before_they_can_be_known() {
+    let mut cluster = Cluster::with(2, "");
+    cluster.settle();
+    assert_eq!(cluster.condition("CanaryPassing"), "Unknown CanaryPending");
+    assert_eq!(cluster.condition("StorageReady"), "False VolumePending");
+    assert_eq!(cluster.condition("Degraded"), "", "coming up is no fault");
+    cluster.canary(0, true);
+    cluster.settle();
+    assert_eq!(cluster.condition("CanaryPassing"), "Unknown CanaryPending");
+    cluster.canary(1, true);
+    cluster.bind_volumes();
+    cluster.settle();
+    assert_eq!(cluster.condition("CanaryPassing"), "True CanaryPassed");
+    assert_eq!(cluster.condition("StorageReady"), "True VolumesBound");
+    let mut relay = Cluster::new(include_str!("../../../../manifests/samples/relay.yaml"));
+    relay.settle();
+    assert_eq!(relay.condition("StorageReady"), "True NoVolumes");
+}
+
+/// A spec that was stored under other rules: said, nothing written, the rest of the status kept.
+#[test]
+fn an_invalid_spec_stalls_and_writes_no_object() {
+    let mut cluster = Cluster::with(2, "");
+    cluster.bring_up();
+    let nodes = cluster.status().nodes;
+    cluster.edit(|node| node.spec.p2p.port = 8545);
+    let from = cluster.log.len();
+    cluster.settle();
+    assert_eq!(cluster.since(from), ["status"]);
+    assert_eq!(cluster.condition("Stalled"), "True InvalidSpec");
+    assert_eq!(cluster.condition("Ready"), "False InvalidSpec");
+    assert!(cluster.message("Stalled").contains("must be different"));
+    assert_eq!(kstatus(&cluster), "Failed");
+    assert_eq!(cluster.status().nodes, nodes);
+    cluster.edit(|node| node.spec.p2p.port = 30303);
+    cluster.settle();
+    assert_eq!(cluster.condition("Stalled"), "");
+}
+
+#[test]
+fn the_time_of_a_transition_stays_while_the_verdict_stays() {
+    let mut cluster = Cluster::with(1, "");
+    cluster.settle();
+    let at = |cluster: &Cluster, type_: &str| {
+        cluster.status().conditions.into_iter().find(|c| c.type_ == type_).unwrap().last_transition_time
+    };
+    let first = at(&cluster, "Ready");
+    cluster.tick(60);
+    cluster.bind_volumes();
+    cluster.run_pods();
+    cluster.settle();
+    assert_eq!(cluster.condition("Ready"), "False WaitingForAddress");
+    assert_eq!(at(&cluster, "Ready"), first, "another reason, the same verdict");
+    cluster.tick(60);
+    cluster.assign(0, "198.51.100.1");
+    cluster.settle();
+    assert_ne!(at(&cluster, "Ready"), first);
+    assert_eq!(cluster.status().conditions[0].observed_generation, Some(1));
+}
+
+#[test]
+fn events_tell_transitions_once() {
+    let mut cluster = Cluster::with(1, "");
+    let told = |cluster: &mut Cluster| {
+        let plan = cluster.reconcile();
+        plan.events.iter().map(|e| (e.warning, e.reason.as_str())).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&mut cluster), [(false, "IdentityCreated")]);
+    let coming_up = [(false, "PodsNotReady"), (false, "WaitingForLoadBalancer"), (false, "VolumePending")];
+    assert_eq!(told(&mut cluster), coming_up);
+    cluster.bind_volumes();
+    cluster.assign_all();
+    cluster.run_pods();
+    assert_eq!(told(&mut cluster), [(false, "AllReady"), (false, "AllAssigned"), (false, "VolumesBound")]);
+    cluster.settle();
+    cluster.canary(0, false);
+    assert_eq!(told(&mut cluster), [(true, "CanaryFailed"), (true, "CanaryFailed")]);
+    cluster.canary(0, true);
+    assert_eq!(told(&mut cluster), [(false, "CanaryPassed")]);
+    cluster.run_pod("mail-0", false);
+    assert_eq!(told(&mut cluster), [(true, "PodsNotReady")]);
+    cluster.settle();
+    cluster.secrets.remove("mail-0-identity");
+    assert_eq!(told(&mut cluster), [(true, "IdentityLost")]);
+    assert_eq!(told(&mut cluster), []);
+}
+
+#[test]
+fn the_names_of_conditions_and_reasons_are_fixed() {
+    let types: Vec<&str> = ConditionType::ALL.into_iter().map(ConditionType::as_str).collect();
+    let mut reasons: Vec<&str> = Reason::ALL.into_iter().map(Reason::as_str).collect();
+    insta::assert_yaml_snapshot!("condition-names", (types, &reasons));
+    let all = reasons.len();
+    reasons.sort_unstable();
+    reasons.dedup();
+    assert_eq!(reasons.len(), all);
+}
