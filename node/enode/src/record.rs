@@ -185,7 +185,8 @@ impl Record {
         if content.string("id") != Some(b"v4") {
             return Err(RecordError::Scheme);
         }
-        let compressed = content.string("secp256k1").filter(|k| k.len() == 33).ok_or(RecordError::PublicKey)?;
+        let compressed =
+            content.string("secp256k1").filter(|k| k.len() == 33).ok_or(RecordError::PublicKey)?;
         let key = secp256k1::PublicKey::from_slice(compressed).map_err(|_| RecordError::PublicKey)?;
         let signature: [u8; 64] = signature.try_into().map_err(|_| RecordError::Signature)?;
         let parsed =

@@ -212,7 +212,9 @@ fn parse_host(text: &str) -> Result<Host, EnodeError> {
         return Ok(Host::Ip(ip.into()));
     }
     let label = |l: &str| {
-        !l.is_empty() && l.len() <= 63 && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        !l.is_empty()
+            && l.len() <= 63
+            && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
     };
     if text.len() > 253 || !text.strip_suffix('.').unwrap_or(text).split('.').all(label) {
         return Err(invalid());

@@ -26,7 +26,10 @@ fn section_11_7_eip_778_record_is_reproduced() {
     assert_eq!(read, record);
     assert_eq!(read.seq(), 1);
     assert_eq!(read.endpoint(), Some(endpoint(0, 30303)));
-    assert_eq!(read.node_id().to_string(), "a448f24c6d18e575453db13171562b71999873db5b286df957af199ec94617f7");
+    assert_eq!(
+        read.node_id().to_string(),
+        "a448f24c6d18e575453db13171562b71999873db5b286df957af199ec94617f7"
+    );
 }
 
 #[test]

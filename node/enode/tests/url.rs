@@ -48,7 +48,10 @@ fn section_11_8_errors_have_the_observable_texts() {
         (url("@127.0.0.1:65536"), "invalid port"),
         (url("@127.0.0.1:3?discport=foo"), "invalid discport in query"),
         (url("@127.0.0.1:3?discport=65536"), "invalid discport in query"),
-        ("enode://01010101@123.124.125.126:3".into(), "invalid public key (wrong length, want 128 hex chars)"),
+        (
+            "enode://01010101@123.124.125.126:3".into(),
+            "invalid public key (wrong length, want 128 hex chars)",
+        ),
         ("enode://01010101".into(), "wrong length, want 128 hex chars"),
         ("http://foobar".into(), "invalid URL scheme, want \"enode\""),
         ("hello world".into(), "invalid URL scheme, want \"enode\""),
@@ -70,9 +73,16 @@ fn section_1_3_discport_and_query_rules() {
     let ports = |tail: &str| url(tail).parse::<Enode>().unwrap().endpoint.map(|e| (e.tcp, e.udp)).unwrap();
     assert_eq!(ports("@1.2.3.4:5?discport="), (5, 5), "empty means equal");
     assert_eq!(ports("@1.2.3.4:5?discport=0"), (5, 0));
-    assert_eq!(ports("@1.2.3.4:5?x=1&discport=6&discport=7#discport=8"), (5, 6), "first wins, others ignored");
+    assert_eq!(
+        ports("@1.2.3.4:5?x=1&discport=6&discport=7#discport=8"),
+        (5, 6),
+        "first wins, others ignored"
+    );
     assert_eq!(ports("@1.2.3.4:0"), (0, 0));
-    assert_eq!(url("@1.2.3.4:5?discport=0").parse::<Enode>().unwrap().to_string(), url("@1.2.3.4:5?discport=0"));
+    assert_eq!(
+        url("@1.2.3.4:5?discport=0").parse::<Enode>().unwrap().to_string(),
+        url("@1.2.3.4:5?discport=0")
+    );
     assert_eq!(url("@1.2.3.4:5?discport=5").parse::<Enode>().unwrap().to_string(), url("@1.2.3.4:5"));
 }
 

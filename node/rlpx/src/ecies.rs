@@ -93,7 +93,8 @@ pub fn encrypt(to: &PublicKey, shared_mac_data: &[u8], plaintext: &[u8]) -> Vec<
 
 /// Opens a message that was encrypted to `secret`.
 pub fn decrypt(secret: &SecretKey, shared_mac_data: &[u8], message: &[u8]) -> Result<Vec<u8>, EciesError> {
-    let ciphertext_end = message.len().checked_sub(32).filter(|end| *end >= 81).ok_or(EciesError::TooShort)?;
+    let ciphertext_end =
+        message.len().checked_sub(32).filter(|end| *end >= 81).ok_or(EciesError::TooShort)?;
     if message[0] != 4 {
         return Err(EciesError::EphemeralKey);
     }

@@ -225,7 +225,8 @@ impl<H: MacState> FrameDecoder<H> {
         self.cipher.apply_keystream(header);
         let length = usize::from(header[0]) << 16 | usize::from(header[1]) << 8 | usize::from(header[2]);
         // No encoder makes a block of n bytes longer than this.
-        let limit = if self.snappy { snap::raw::max_compress_len(self.max_payload) } else { self.max_payload };
+        let limit =
+            if self.snappy { snap::raw::max_compress_len(self.max_payload) } else { self.max_payload };
         let limit = (limit + MAX_CODE).min(MAX_FRAME_BODY);
         if length > limit {
             return Err(FrameError::TooBig { size: length, limit });

@@ -151,11 +151,13 @@ fn read_auth(
     let remote_static = point(remote)?;
     let nonce = array(nonce)?;
     let token = ecdh_x(&remote_static, key.secret());
-    let recovery_id = RecoveryId::try_from(i32::from(signature[64])).map_err(|_| HandshakeError::Signature)?;
+    let recovery_id =
+        RecoveryId::try_from(i32::from(signature[64])).map_err(|_| HandshakeError::Signature)?;
     let signature = RecoverableSignature::from_compact(&signature[..64], recovery_id)
         .map_err(|_| HandshakeError::Signature)?;
-    let ephemeral =
-        signature.recover(Message::from_digest(xor(&token, &nonce))).map_err(|_| HandshakeError::Signature)?;
+    let ephemeral = signature
+        .recover(Message::from_digest(xor(&token, &nonce)))
+        .map_err(|_| HandshakeError::Signature)?;
     Ok((PublicKey::from(&remote_static), nonce, ephemeral))
 }
 

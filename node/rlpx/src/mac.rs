@@ -10,8 +10,10 @@ use aes::{
 use enode::Keccak256;
 
 /// What the MAC needs of its hash; a test vector replaces it by a constant (`spec/devp2p.md` §11.3).
-pub(crate) trait MacState {
+pub trait MacState {
+    /// Feeds `data`.
     fn update(&mut self, data: &[u8]);
+    /// The digest of everything fed so far; the state stays as it is.
     fn digest(&self) -> [u8; 32];
 }
 

@@ -43,7 +43,10 @@ impl Secrets {
     /// The two directions of the session. Snappy is off until it is switched on after Hello.
     #[must_use]
     pub fn into_codec(self) -> (FrameEncoder, FrameDecoder) {
-        (FrameEncoder::new(&self.aes, &self.mac, self.egress), FrameDecoder::new(&self.aes, &self.mac, self.ingress))
+        (
+            FrameEncoder::new(&self.aes, &self.mac, self.egress),
+            FrameDecoder::new(&self.aes, &self.mac, self.ingress),
+        )
     }
 }
 

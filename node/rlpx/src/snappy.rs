@@ -47,7 +47,8 @@ pub fn decompress(block: &[u8], limit: usize) -> Result<Vec<u8>, SnappyError> {
         return Ok(literal.to_vec());
     }
     let mut out = vec![0; declared];
-    let written = snap::raw::Decoder::new().decompress(block, &mut out).map_err(|_| SnappyError::Malformed)?;
+    let written =
+        snap::raw::Decoder::new().decompress(block, &mut out).map_err(|_| SnappyError::Malformed)?;
     if written == declared { Ok(out) } else { Err(SnappyError::Malformed) }
 }
 
@@ -177,7 +178,8 @@ mod tests {
 
     #[test]
     fn literal_blocks_are_valid_at_every_tag_size() {
-        for length in [1, 59, 60, 61, 127, 128, 255, 256, 257, 65_535, 65_536, 65_537, 2_097_152, 16_777_215] {
+        for length in [1, 59, 60, 61, 127, 128, 255, 256, 257, 65_535, 65_536, 65_537, 2_097_152, 16_777_215]
+        {
             let data: Vec<u8> = (0..length).map(|i: usize| (i * 31 >> 3) as u8).collect();
             let block = literal(&data);
             assert_eq!(block.len(), length + literal_overhead(length), "{length}");

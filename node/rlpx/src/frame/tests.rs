@@ -108,7 +108,12 @@ fn section_2_5_empty_wire_payload() {
 /// `spec/devp2p.md` §2.4: a message code that is not canonical RLP.
 #[test]
 fn section_2_4_non_canonical_code() {
-    for (body, why) in [(&[0x00, 0xc0][..], "zero as 00"), (&[0x81, 0x05, 0xc0], "5 as 8105"), (&[], "none"), (&[0xc0], "a list")] {
+    for (body, why) in [
+        (&[0x00, 0xc0][..], "zero as 00"),
+        (&[0x81, 0x05, 0xc0], "5 as 8105"),
+        (&[], "none"),
+        (&[0xc0], "a list"),
+    ] {
         // The code that the encoder writes, 0x7f, is replaced: payload bytes follow it directly without Snappy.
         let (a, b) = session();
         let (mut encoder, mut decoder) = (a.into_codec().0, b.into_codec().1);
@@ -164,7 +169,11 @@ fn section_2_6_uncompressed_size() {
     let mut decoder = b.into_codec().1;
     decoder.limit_payload(1000);
     let mut frame = frames(&mut a.into_codec().0, &[(16, &[7; 1001])], LITERAL);
-    assert_eq!(decoder.decode(&mut frame), Err(FrameError::TooBig { size: 1001, limit: 1000 }), "without Snappy");
+    assert_eq!(
+        decoder.decode(&mut frame),
+        Err(FrameError::TooBig { size: 1001, limit: 1000 }),
+        "without Snappy"
+    );
 }
 
 /// `spec/devp2p.md` §2.6: the largest payload goes through; one more is refused before anything changed.

@@ -82,8 +82,14 @@ fn section_11_2_secrets() {
     assert_eq!(hex::encode(s), "1a08ef840fa6b55e5b2630351aa45804cc16b48e526b64e6ee667b224967ef24");
     let (a, b) = vector_session();
     for secrets in [&a, &b] {
-        assert_eq!(hex::encode(secrets.aes), "80e8632c05fed6fc2a13b0f8d31a3cf645366239170ea067065aba8e28bac487");
-        assert_eq!(hex::encode(secrets.mac), "2ea74ec5dae199227dff1af715362700e989d889d7a493cb0639691efb8e5f98");
+        assert_eq!(
+            hex::encode(secrets.aes),
+            "80e8632c05fed6fc2a13b0f8d31a3cf645366239170ea067065aba8e28bac487"
+        );
+        assert_eq!(
+            hex::encode(secrets.mac),
+            "2ea74ec5dae199227dff1af715362700e989d889d7a493cb0639691efb8e5f98"
+        );
     }
     let ingress = "1876ff58fc175e0a177afd2044d57eff497080dc0386a382aa44d9eb2f182aab";
     let egress = "7a076efd50d3771655f22190654053ba82f6f47f3123be6a4ba61df58845abc6";
@@ -93,10 +99,7 @@ fn section_11_2_secrets() {
     assert_eq!(hex::encode(a.ingress.digest()), egress);
     let mut fed = b.ingress;
     fed.update(b"foo");
-    assert_eq!(
-        hex::encode(fed.digest()),
-        "0c7ec6340062cc46f5e9f1e3cf86f8c8c403c5a0964f5df0ebd34a75ddc86db5"
-    );
+    assert_eq!(hex::encode(fed.digest()), "0c7ec6340062cc46f5e9f1e3cf86f8c8c403c5a0964f5df0ebd34a75ddc86db5");
 }
 
 /// `spec/devp2p.md` §11.2: the RFC 6979 signature over token XOR nonce A.

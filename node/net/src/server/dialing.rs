@@ -1,0 +1,79 @@
+//! Dialing the static peers: wakes when something changed or the next one is due. Facts: `spec/devp2p.md` §3.4.
+
+use std::{io, sync::Arc, time::Instant};
+
+use enode::{Enode, EnodeUrl, NodeId};
+use tokio::time::timeout;
+
+use super::{inbound::establish, manager::Manager};
+use crate::{Error, connection::dial_encrypted};
+
+/// Starts dials until the server stops.
+pub(crate) async fn dial_loop(manager: Arc<Manager>) {
+    loop {
+        let (due, next) = manager.state.lock().dials_due(Instant::now());
+        for url in due {
+            let guard = Dialing { manager: Arc::clone(&manager), id: url.public_key.node_id() };
+            manager.tasks.spawn(Box::pin(dial(guard, url)));
+        }
+        let wait = async {
+            match next {
+                Some(next) => tokio::time::sleep_until(next.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = manager.dial.notified() => {}
+            () = wait => {}
+            () = manager.stop.cancelled() => return,
+        }
+    }
+}
+
+/// Frees the dial's slot when dropped.
+struct Dialing {
+    manager: Arc<Manager>,
+    id: NodeId,
+}
+
+impl Drop for Dialing {
+    fn drop(&mut self) {
+        self.manager.state.lock().schedule.ended(&self.id);
+        self.manager.dial.notify_one();
+    }
+}
+
+async fn dial(guard: Dialing, url: EnodeUrl) {
+    let manager = Arc::clone(&guard.manager);
+    let connect = async {
+        let enode = resolve(&url, &manager).await?;
+        let encrypted = dial_encrypted(&enode, &manager.key, &manager.timeouts, &manager.budget).await?;
+        establish(&manager, encrypted, enode, None).await
+    };
+    let connected = tokio::select! {
+        connected = connect => connected,
+        () = manager.stop.cancelled() => return,
+    };
+    match connected {
+        Ok(session) => {
+            drop(guard);
+            session.run(&manager).await;
+        }
+        Err(error) => tracing::debug!(peer = %guard.id, %error, "dial failed"),
+    }
+}
+
+/// The first address of a name (`spec/devp2p.md` §1.3), looked up anew for each dial: in a cluster it changes.
+async fn resolve(url: &EnodeUrl, manager: &Manager) -> Result<Enode, Error> {
+    let Some(name) = url.dns_name() else {
+        return url.clone().try_into().map_err(|_| Error::NoAddress);
+    };
+    let lookup = timeout(manager.timeouts.dial, tokio::net::lookup_host((name, 0)));
+    let mut found =
+        lookup.await.map_err(|_| Error::Timeout("name resolution"))?.map_err(Error::io("name resolution"))?;
+    let first = found.next().ok_or_else(|| Error::Io {
+        during: "name resolution",
+        source: io::Error::new(io::ErrorKind::NotFound, "the name has no address"),
+    })?;
+    Ok(url.with_ip(first.ip()))
+}

@@ -1,0 +1,136 @@
+//! The life of a session after Hello: one task reads and runs the sub-protocols, one writes.
+//! Facts: `spec/devp2p.md` §2.7, §2.8, §2.9.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
+use parking_lot::Mutex;
+use rlpx::{BASE_PROTOCOL_LENGTH, DisconnectReason, Shared, base};
+use tokio::{sync::mpsc, time::timeout};
+
+use crate::{Error, ProtocolError, outbox::Outbox, peer::Message, reader::Reader, writer::Writer};
+
+/// Messages that wait for a sub-protocol before reading stops.
+const INBOUND_QUEUE: usize = 4;
+/// How long a sub-protocol may take to end after its session has.
+const HANDLER_GRACE: Duration = Duration::from_secs(5);
+
+/// One sub-protocol's future, or what stands for it.
+pub(crate) type Work = BoxFuture<'static, Result<(), ProtocolError>>;
+
+/// Why a session ended, once it has.
+#[derive(Default)]
+pub(crate) struct Ended(Mutex<Option<(String, Option<DisconnectReason>)>>);
+
+impl Ended {
+    fn set(&self, error: &Error) {
+        *self.0.lock() = Some((error.to_string(), error.reason()));
+    }
+
+    pub(crate) fn text(&self) -> Option<String> {
+        self.0.lock().as_ref().map(|(text, _)| text.clone())
+    }
+
+    pub(crate) fn reason(&self) -> Option<DisconnectReason> {
+        self.0.lock().as_ref().and_then(|(_, reason)| *reason)
+    }
+}
+
+/// Where messages of one sub-protocol go.
+pub(crate) struct Route {
+    offset: u64,
+    length: u64,
+    sender: mpsc::Sender<Message>,
+}
+
+impl Route {
+    pub(crate) fn new(shared: &Shared) -> (Self, mpsc::Receiver<Message>) {
+        let (sender, receiver) = mpsc::channel(INBOUND_QUEUE);
+        (Self { offset: shared.offset, length: shared.length, sender }, receiver)
+    }
+
+    /// Ends when nobody receives any more.
+    pub(crate) fn receiver_dropped(&self) -> Work {
+        // A weak sender, so that it is the session that keeps the channel open.
+        let sender = self.sender.clone().downgrade();
+        Box::pin(async move {
+            if let Some(sender) = sender.upgrade() {
+                sender.closed().await;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Runs a session to its end and says why it ended. The session is over, the socket closed, when this returns.
+pub(crate) async fn run(
+    mut reader: Reader,
+    writer: Writer,
+    outbox: Arc<Outbox>,
+    routes: Vec<Route>,
+    works: Vec<Work>,
+    ended: &Ended,
+) -> Error {
+    let patience = writer.patience();
+    let mut writing = tokio::spawn(Box::pin(writer.run(Arc::clone(&outbox))));
+    let mut works: FuturesUnordered<Work> = works.into_iter().collect();
+    let mut writer_ended = false;
+    let end = tokio::select! {
+        error = read(&mut reader, &routes, &outbox) => error,
+        Some(result) = works.next() => match result {
+            Ok(()) => Error::Closed(DisconnectReason::ClientQuitting),
+            Err(ProtocolError { reason, message }) => Error::Protocol { reason, message },
+        },
+        reason = outbox.close_asked() => Error::Closed(reason),
+        result = &mut writing => {
+            writer_ended = true;
+            match result {
+                Ok(Ok(reason)) => Error::Closed(reason),
+                Ok(Err(error)) => error,
+                Err(_) => Error::Closed(DisconnectReason::NetworkError),
+            }
+        }
+    };
+    ended.set(&end);
+    // Sub-protocols see the end of their messages.
+    drop(routes);
+    if let Some(reason) = end.farewell() {
+        outbox.close(reason);
+        let said = writer_ended || timeout(patience * 3, &mut writing).await.is_ok();
+        if said {
+            reader.drain(patience).await;
+        }
+    }
+    writing.abort();
+    outbox.end();
+    if timeout(HANDLER_GRACE, async { while works.next().await.is_some() {} }).await.is_err() {
+        tracing::warn!("a sub-protocol did not end with its session and was dropped");
+    }
+    end
+}
+
+/// Reads until something ends the session; answers the base protocol, hands the rest to the routes.
+async fn read(reader: &mut Reader, routes: &[Route], outbox: &Outbox) -> Error {
+    loop {
+        let mut message = match reader.read().await {
+            Ok(message) => message,
+            Err(error) => return error,
+        };
+        outbox.heard();
+        match message.code {
+            base::DISCONNECT => return Error::Disconnected(DisconnectReason::decode(&message.payload)),
+            base::PING => outbox.pong(),
+            // A second Hello, pongs and reserved codes are read and ignored.
+            0..BASE_PROTOCOL_LENGTH => {}
+            code => {
+                let route = routes.iter().find(|r| (r.offset..r.offset + r.length).contains(&code));
+                let Some(route) = route else { return Error::CodeOutOfRange(code) };
+                message.code -= route.offset;
+                if route.sender.send(message).await.is_err() {
+                    // The sub-protocol is gone; its future says how in a moment.
+                    return std::future::pending().await;
+                }
+            }
+        }
+    }
+}
