@@ -1,1 +1,19 @@
-//! Placeholder.
+//! What every end-to-end test stands on: a real cluster that is already up, the operator installed in it by Helm,
+//! a namespace of its own per test, and the programs that a user would run.
+//!
+//! Owns: set-up, waiting, running programs, the dump after a failure. Must never: decide whether a claim holds (the
+//! tests do), or wait for a time instead of a condition. A test that disturbs the operator takes the cluster for itself.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // test support: a failure here is a failed test
+
+mod cluster;
+mod env;
+mod nodes;
+mod program;
+mod wait;
+
+pub use cluster::{OPERATOR_NAMESPACE, helm, install_crds, install_operator, kubectl, kubectl_file, lb};
+pub use env::{Access, Env, test};
+pub use nodes::{Node, mailserver, relay};
+pub use program::{Output, node_canary, run, status_peer, statusctl};
+pub use wait::{eventually, within};

@@ -1,0 +1,63 @@
+//! What survives: a pod deleted, the operator restarted.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use e2e_tests::{Access, OPERATOR_NAMESPACE, kubectl, mailserver, test, within};
+
+const KINDS: &str = "statusnodes,statefulsets,services,configmaps,secrets,persistentvolumeclaims,networkpolicies,poddisruptionbudgets,pods";
+
+/// kind/name → resourceVersion of everything in the namespace that the operator could have written.
+async fn versions(namespace: &str) -> BTreeMap<String, String> {
+    let all = kubectl(&["get", KINDS, "-n", namespace, "-o", "json"]).await.json();
+    let text = |v: &serde_json::Value| v.as_str().unwrap_or_default().to_owned();
+    all["items"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|o| (format!("{}/{}", text(&o["kind"]), text(&o["metadata"]["name"])), text(&o["metadata"]["resourceVersion"])))
+        .collect()
+}
+
+/// Waits until the operator itself has said that it leads and has gone through every object once.
+async fn operator_settled(pod: &str) {
+    let path = format!("/api/v1/namespaces/{OPERATOR_NAMESPACE}/pods/{pod}:8080/proxy/metrics");
+    within("the operator reconciled each StatusNode", Duration::from_secs(60), || async {
+        let text = kubectl(&["get", "--raw", &path]).await.stdout;
+        let value = |name: &str| {
+            text.lines()
+                .filter(|l| l.starts_with(name))
+                .filter_map(|l| l.rsplit_once(' ')?.1.parse::<f64>().ok())
+                .sum::<f64>()
+        };
+        let (leads, done) = (value("status_operator_leader"), value("status_operator_reconciles_total"));
+        if leads == 1.0 && done >= 1.0 { Ok(()) } else { Err(format!("leader {leads}, reconciles {done}: {text}")) }
+    })
+    .await;
+}
+
+async fn operator_pod() -> String {
+    let selector = "app.kubernetes.io/name=status-operator";
+    let pods = kubectl(&["get", "pods", "-n", OPERATOR_NAMESPACE, "-l", selector, "-o", "name"]).await.ok();
+    pods.lines().next().expect("the operator's pod").trim_start_matches("pod/").to_owned()
+}
+
+#[test]
+fn an_operator_restart_changes_no_object() {
+    test("operator-restart", Access::Exclusive, |env| async move {
+        let node = env.ready("still", mailserver(2)).await;
+        // The canary's first verdict is the last thing that may change the status of a node at rest.
+        node.wait_condition("CanaryPassing", "True", Duration::from_secs(90)).await;
+        let before = versions(&env.namespace).await;
+        assert!(before.len() > 15, "{before:?}");
+        let old = operator_pod().await;
+        kubectl(&["delete", "pod", "-n", OPERATOR_NAMESPACE, &old]).await.ok();
+        kubectl(&["rollout", "status", "-n", OPERATOR_NAMESPACE, "deployment/status-operator", "--timeout=60s"]).await.ok();
+        let new = operator_pod().await;
+        assert_ne!(old, new);
+        operator_settled(&new).await;
+        // Quiet within 15 s: what it would write, it has written by then.
+        tokio::time::sleep(Duration::from_secs(15)).await;
+        assert_eq!(versions(&env.namespace).await, before);
+    });
+}
