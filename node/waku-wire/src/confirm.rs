@@ -73,14 +73,29 @@ impl MessageResponse {
     /// # Errors
     /// Bad RLP, or a hash that is not 32 bytes long.
     pub fn decode(payload: &[u8]) -> Result<Option<Self>, WireError> {
+        Self::body(payload)?.map(Self::decode_body).transpose()
+    }
+
+    /// The outer half of [`MessageResponse::decode`]: what follows the version, or `None` for a version that is not
+    /// understood. Metrics count failures of the halves apart (§4.7).
+    ///
+    /// # Errors
+    /// No list that begins with a version.
+    pub fn body(payload: &[u8]) -> Result<Option<&[u8]>, WireError> {
         let mut outer = Items(payload).list("message response")?;
-        if outer.u64("message response version")? != VERSION {
-            return Ok(None);
-        }
-        let mut inner = outer.list("message response")?;
+        let version = outer.u64("message response version")?;
+        Ok((version == VERSION).then_some(outer.0))
+    }
+
+    /// The inner half of [`MessageResponse::decode`].
+    ///
+    /// # Errors
+    /// Bad RLP, or a hash that is not 32 bytes long.
+    pub fn decode_body(body: &[u8]) -> Result<Self, WireError> {
+        let mut inner = Items(body).list("message response body")?;
         let batch = inner.fixed("batch hash", "32")?;
         let mut list = inner.list("envelope errors")?;
-        inner.end("message response")?;
+        inner.end("message response body")?;
         let mut errors = Vec::new();
         while !list.is_empty() {
             let mut record = list.list("envelope error")?;
@@ -91,6 +106,6 @@ impl MessageResponse {
             });
             record.end("envelope error")?;
         }
-        Ok(Some(Self { batch, errors }))
+        Ok(Self { batch, errors })
     }
 }

@@ -1,0 +1,146 @@
+//! Prometheus families of `spec/waku-mailserver.md` §6.1, by the reference's names and help texts.
+
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry};
+use relay::Rejection;
+
+/// The families. Labelled series appear with their first use, unlabelled ones at once.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    pub(crate) received: IntCounter,
+    pub(crate) rejected: IntCounterVec,
+    pub(crate) cache_failures: IntCounterVec,
+    pub(crate) cached: IntCounterVec,
+    pub(crate) size: Histogram,
+}
+
+impl Metrics {
+    /// Makes all families and registers them.
+    ///
+    /// # Errors
+    /// A family of one of the names is registered already.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let counter = |name: &str, help: &str| {
+            let counter = IntCounter::new(name, help)?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok::<_, prometheus::Error>(counter)
+        };
+        let labelled = |name: &str, help: &str, label: &str| {
+            let counter = IntCounterVec::new(Opts::new(name, help), &[label])?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok::<_, prometheus::Error>(counter)
+        };
+        let size = Histogram::with_opts(
+            HistogramOpts::new("waku_envelopes_size_bytes", "Size of processed Waku envelopes in bytes.")
+                .buckets(prometheus::exponential_buckets(256.0, 4.0, 10)?),
+        )?;
+        registry.register(Box::new(size.clone()))?;
+        // There is no rate limiter and no bridge yet: their families stand at 0 for dashboards that ask for them.
+        counter("waku_rate_limits_processed_total", "Number of packets Waku rate limiter processed.")?;
+        labelled(
+            "waku_rate_limits_exceeded_total",
+            "Number of times the Waku rate limits were exceeded",
+            "type",
+        )?;
+        counter("waku_bridge_sent_total", "Number of envelopes bridged from Waku")?;
+        counter(
+            "waku_bridge_received_success_total",
+            "Number of envelopes bridged to Waku and successfully added",
+        )?;
+        counter(
+            "waku_bridge_received_failure_total",
+            "Number of envelopes bridged to Waku and failed to be added",
+        )?;
+        Ok(Self {
+            received: counter("waku_envelopes_received_total", "Number of envelopes received.")?,
+            rejected: labelled("waku_envelopes_rejected_total", "Number of envelopes rejected.", "reason")?,
+            cache_failures: labelled(
+                "waku_envelopes_cache_failures_total",
+                "Number of envelopes which failed to be cached.",
+                "type",
+            )?,
+            cached: labelled("waku_envelopes_cached_total", "Number of envelopes cached.", "cache")?,
+            size,
+        })
+    }
+
+    pub(crate) fn packet_rejected(&self, reason: RejectedPacket) {
+        self.rejected.with_label_values(&[reason.label()]).inc();
+    }
+
+    pub(crate) fn cache_failure(&self, rejection: &Rejection) {
+        self.cache_failures.with_label_values(&[rejection.label()]).inc();
+    }
+
+    pub(crate) fn count_cached(&self, label: &str, count: usize) {
+        if count > 0 {
+            self.cached.with_label_values(&[label]).inc_by(count as u64);
+        }
+    }
+}
+
+/// Why a whole packet was dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RejectedPacket {
+    FailedRead,
+    InvalidData,
+    InvalidSettings,
+}
+
+impl RejectedPacket {
+    fn label(self) -> &'static str {
+        match self {
+            Self::FailedRead => "failed_read",
+            Self::InvalidData => "invalid_data",
+            Self::InvalidSettings => "invalid_settings_changed",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn section_6_1_families_by_name_type_and_help() {
+        let registry = Registry::new();
+        let metrics = Metrics::register(&registry).unwrap();
+        metrics.packet_rejected(RejectedPacket::FailedRead);
+        metrics.packet_rejected(RejectedPacket::InvalidData);
+        metrics.packet_rejected(RejectedPacket::InvalidSettings);
+        metrics.cache_failure(&Rejection::VeryOld);
+        metrics.count_cached("hit", 2);
+        metrics.count_cached("miss", 0);
+        metrics.size.observe(300.0);
+        let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+        for line in [
+            "# HELP waku_envelopes_received_total Number of envelopes received.",
+            "# TYPE waku_envelopes_received_total counter",
+            "waku_envelopes_received_total 0",
+            "# HELP waku_envelopes_rejected_total Number of envelopes rejected.",
+            "waku_envelopes_rejected_total{reason=\"failed_read\"} 1",
+            "waku_envelopes_rejected_total{reason=\"invalid_data\"} 1",
+            "waku_envelopes_rejected_total{reason=\"invalid_settings_changed\"} 1",
+            "# HELP waku_envelopes_cache_failures_total Number of envelopes which failed to be cached.",
+            "waku_envelopes_cache_failures_total{type=\"very_old\"} 1",
+            "# HELP waku_envelopes_cached_total Number of envelopes cached.",
+            "waku_envelopes_cached_total{cache=\"hit\"} 2",
+            "# HELP waku_envelopes_size_bytes Size of processed Waku envelopes in bytes.",
+            "# TYPE waku_envelopes_size_bytes histogram",
+            "waku_envelopes_size_bytes_bucket{le=\"256\"} 0",
+            "waku_envelopes_size_bytes_bucket{le=\"1024\"} 1",
+            "waku_envelopes_size_bytes_bucket{le=\"67108864\"} 1",
+            "waku_envelopes_size_bytes_bucket{le=\"+Inf\"} 1",
+            "# HELP waku_rate_limits_processed_total Number of packets Waku rate limiter processed.",
+            "waku_rate_limits_processed_total 0",
+            "waku_bridge_sent_total 0",
+            "waku_bridge_received_success_total 0",
+            "waku_bridge_received_failure_total 0",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} in\n{text}");
+        }
+        assert_eq!(text.matches("waku_envelopes_size_bytes_bucket").count(), 11);
+        assert!(!text.contains("cache=\"miss\""), "labelled series appear with their first use");
+        assert!(!text.contains("validated"), "the reference never exports it");
+        assert!(Metrics::register(&registry).is_err(), "once a registry");
+    }
+}

@@ -1,0 +1,205 @@
+//! One session: status handshake, then packets one by one (`spec/waku-mailserver.md` §4.3, §4.14).
+//!
+//! A bad packet after the handshake is dropped and counted, never a reason to disconnect. Reading waits for the archive's
+//! queue to have room, and for nothing else.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use devp2p::{Lane, Message, Peer, PeerSender, ProtocolError};
+use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesOrdered};
+use tokio::time::timeout;
+use waku_wire::{
+    MessageResponse, PeerSettings, ProtocolVersion, StatusOptions, codes, decode_batch_ack,
+};
+
+use crate::{
+    Node,
+    gossip::{Gossip, Taken},
+    history::Requests,
+    metrics::RejectedPacket,
+    shared::Membership,
+    source::source_of,
+    throttle::Throttle,
+};
+
+/// Confirmations that may wait for the archive or the socket; what comes beyond is not confirmed.
+const MAX_CONFIRMATIONS: usize = 1024;
+/// Bytes of the same.
+const MAX_CONFIRMATION_BYTES: usize = 1 << 20;
+
+/// Runs a session to its end.
+pub(crate) async fn run(node: Arc<Node>, mut peer: Peer) -> Result<(), ProtocolError> {
+    let version = match peer.capability.version {
+        0 => ProtocolVersion::V0,
+        _ => ProtocolVersion::V1,
+    };
+    let sender = peer.sender();
+    let Some(settings) = shake_hands(&node, &mut peer, &sender, version).await? else { return Ok(()) };
+    let member = node.relay.join(source_of(&node.sources, peer.info.remote_addr.ip()), &settings, sender.waker());
+    sender.set_live_source(member.live_source());
+    let mut session = Session {
+        requests: node.mailserver.clone().map(|it| Requests::new(it, peer.info.id, sender.clone())),
+        blacklisted: node.config.soft_blacklist.contains(&peer.info.id),
+        member,
+        settings,
+        version,
+        sender,
+        updates: Throttle::default(),
+        confirmations: FuturesOrdered::new(),
+        waiting_bytes: 0,
+        node,
+    };
+    loop {
+        tokio::select! {
+            message = peer.recv() => match message {
+                Some(message) => session.handle(message).await,
+                None => return Ok(()),
+            },
+            Some(weight) = session.confirmations.next() => session.waiting_bytes -= weight,
+        }
+    }
+}
+
+/// Exchanges statuses; `None` when the session ended meanwhile.
+async fn shake_hands(
+    node: &Node,
+    peer: &mut Peer,
+    sender: &PeerSender,
+    version: ProtocolVersion,
+) -> Result<Option<PeerSettings>, ProtocolError> {
+    let failed = |why: String| ProtocolError::subprotocol(format!("waku handshake: {why}"));
+    let status = node.config.status(version, node.mailserver.is_some()).encode_status(version);
+    if sender.send(Lane::Control, codes::STATUS, Bytes::from(status)).await.is_err() {
+        return Ok(None);
+    }
+    let wait = node.config.handshake_timeout;
+    let message = match timeout(wait, peer.recv()).await {
+        Ok(Some(message)) => message,
+        Ok(None) => return Ok(None),
+        Err(_) => return Err(failed(format!("no status within {} s", wait.as_secs()))),
+    };
+    if message.code != codes::STATUS {
+        return Err(failed(format!("first packet has code {}, want a status", message.code)));
+    }
+    let options =
+        StatusOptions::decode_status(version, &message.payload).map_err(|error| failed(error.to_string()))?;
+    let mut settings = PeerSettings::default();
+    settings.apply(options).map_err(|error| failed(error.to_string()))?;
+    Ok(Some(settings))
+}
+
+struct Session {
+    node: Arc<Node>,
+    version: ProtocolVersion,
+    sender: PeerSender,
+    member: Membership,
+    settings: PeerSettings,
+    blacklisted: bool,
+    updates: Throttle,
+    requests: Option<Requests>,
+    /// Confirmations on their way, in packet order; each gives its weight back.
+    confirmations: FuturesOrdered<BoxFuture<'static, usize>>,
+    waiting_bytes: usize,
+}
+
+impl Session {
+    async fn handle(&mut self, message: Message) {
+        let metrics = &self.node.metrics;
+        match message.code {
+            codes::MESSAGES => self.messages(message).await,
+            codes::BATCH_ACK => {
+                if let Err(error) = decode_batch_ack(&message.payload) {
+                    tracing::debug!(%error, "batch acknowledgement dropped");
+                }
+            }
+            codes::MESSAGE_RESPONSE => match MessageResponse::body(&message.payload) {
+                Ok(Some(body)) => {
+                    if let Err(error) = MessageResponse::decode_body(body) {
+                        tracing::debug!(%error, "message response dropped");
+                        metrics.packet_rejected(RejectedPacket::InvalidData);
+                    }
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::debug!(%error, "message response dropped");
+                    metrics.packet_rejected(RejectedPacket::FailedRead);
+                }
+            },
+            codes::STATUS_UPDATE => self.status_update(&message.payload).await,
+            codes::P2P_REQUEST => {
+                if let Some(requests) = &mut self.requests {
+                    requests.push(message.payload);
+                }
+            }
+            // Nobody is trusted to send us history: this node never asks for any over this protocol (§4.8, §4.10). A
+            // second status and codes that do not exist are ignored too (§4.1).
+            _ => {}
+        }
+    }
+
+    async fn messages(&mut self, message: Message) {
+        let node = &self.node;
+        let gossip = Gossip {
+            relay: &node.relay,
+            admission: &node.admission,
+            metrics: &node.metrics,
+            confirmations: node.config.confirmations,
+            archiving: node.archive.is_some(),
+        };
+        let taken = if self.blacklisted {
+            gossip.discard(&message.payload)
+        } else {
+            gossip.take_in(&self.member, &message.payload)
+        };
+        // The packet's buffer lives on in what is to be archived, and the archive's queue has its own bound.
+        drop(message);
+        let Some(Taken { submissions, confirmation }) = taken else { return };
+        let confirmation = confirmation.filter(|confirmation| {
+            let fits = self.confirmations.len() < MAX_CONFIRMATIONS
+                && self.waiting_bytes + confirmation.weight() <= MAX_CONFIRMATION_BYTES;
+            if !fits {
+                tracing::debug!("too many confirmations wait: batch not confirmed");
+            }
+            fits
+        });
+        let weight = confirmation.as_ref().map_or(0, |confirmation| confirmation.weight());
+        let sender = self.sender.clone();
+        let give = match (&node.archive, confirmation) {
+            (Some(archive), Some(confirmation)) if !submissions.is_empty() => {
+                let hashes = submissions.iter().map(|submission| submission.envelope.hash()).collect();
+                let ack = archive.submit(node.relay.now(), submissions).await;
+                confirmation.give_when_archived(node.relay.clone(), hashes, ack, sender).boxed()
+            }
+            (Some(archive), None) if !submissions.is_empty() => {
+                // Nobody is owed an answer: the writer goes on without the ack being waited for.
+                drop(archive.submit(node.relay.now(), submissions).await);
+                return;
+            }
+            (_, Some(confirmation)) => confirmation.give(sender).boxed(),
+            (_, None) => return,
+        };
+        self.waiting_bytes += weight;
+        // An error means that the session has ended, which reading finds out by itself.
+        self.confirmations.push_back(give.map(move |_ended| weight).boxed());
+    }
+
+    async fn status_update(&mut self, payload: &[u8]) {
+        match StatusOptions::decode_update(self.version, payload) {
+            Ok(options) => {
+                // A change of interest may cost a walk over the whole pool.
+                self.updates.wait().await;
+                if let Err(error) = self.settings.apply(options) {
+                    tracing::debug!(%error, "status update partly applied");
+                }
+                if self.member.update(&self.settings) {
+                    self.sender.waker().wake();
+                }
+            }
+            Err(error) => {
+                tracing::debug!(%error, "status update dropped");
+                self.node.metrics.packet_rejected(RejectedPacket::InvalidSettings);
+            }
+        }
+    }
+}

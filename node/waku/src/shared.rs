@@ -1,0 +1,171 @@
+//! What all sessions share: the relay behind its mutex, and each peer's waker.
+//!
+//! The mutex is held for one call of the core and never across an await, an encryption or a write to a socket. Wake-ups
+//! follow after it is released.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use devp2p::{LiveSource, LiveWaker};
+use parking_lot::Mutex;
+use relay::{Drained, Outcome, PeerSlot, Prepared, RelayCore, SourceId, Stats};
+use waku_wire::{EnvelopeHash, PeerSettings, codes};
+
+use crate::config::Clock;
+
+/// Largest gossip packet, unless one envelope alone is longer: keeps a session's writer from being busy with gossip for
+/// long (design: 128 KiB; every receiver takes 1 MiB).
+const MAX_GOSSIP_PACKET: usize = 128 << 10;
+
+/// A session's right to a slot; slots are used again, sessions are not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct SessionId(u64);
+
+struct Seat {
+    session: SessionId,
+    waker: LiveWaker,
+}
+
+struct Inner {
+    core: RelayCore,
+    /// By slot.
+    seats: Vec<Option<Seat>>,
+    next_session: u64,
+}
+
+/// The relay, for all sessions.
+pub(crate) struct SharedRelay {
+    inner: Mutex<Inner>,
+    /// [`RelayCore::highest_requirement`] as bits, to be read without the lock.
+    highest_requirement: AtomicU64,
+    clock: Clock,
+}
+
+impl SharedRelay {
+    pub(crate) fn new(config: relay::Config, clock: Clock) -> Self {
+        let inner = Inner { core: RelayCore::new(config), seats: Vec::new(), next_session: 0 };
+        Self { inner: Mutex::new(inner), highest_requirement: AtomicU64::new(0), clock }
+    }
+
+    pub(crate) fn now(&self) -> u32 {
+        (self.clock)()
+    }
+
+    pub(crate) fn highest_requirement(&self) -> f64 {
+        f64::from_bits(self.highest_requirement.load(Ordering::Relaxed))
+    }
+
+    /// Adds a peer; it leaves with the [`Membership`].
+    pub(crate) fn join(
+        self: &std::sync::Arc<Self>,
+        source: SourceId,
+        settings: &PeerSettings,
+        waker: LiveWaker,
+    ) -> Membership {
+        let mut inner = self.inner.lock();
+        let slot = inner.core.add_peer(source, settings.interest.clone(), settings.pow_requirement);
+        let session = SessionId(inner.next_session);
+        inner.next_session += 1;
+        if inner.seats.len() <= slot.index() {
+            inner.seats.resize_with(slot.index() + 1, || None);
+        }
+        if let Some(seat) = inner.seats.get_mut(slot.index()) {
+            *seat = Some(Seat { session, waker });
+        }
+        self.publish(&inner);
+        drop(inner);
+        Membership { relay: self.clone(), slot, session }
+    }
+
+    pub(crate) fn set_archived<'a>(&self, hashes: impl IntoIterator<Item = &'a EnvelopeHash>) {
+        self.inner.lock().core.set_archived(hashes);
+    }
+
+    /// Drops what has expired; how many envelopes that were.
+    pub(crate) fn expire(&self) -> usize {
+        let now = self.now();
+        self.inner.lock().core.expire(now)
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        self.inner.lock().core.stats()
+    }
+
+    fn publish(&self, inner: &Inner) {
+        self.highest_requirement.store(inner.core.highest_requirement().to_bits(), Ordering::Relaxed);
+    }
+}
+
+/// A peer's place in the relay; dropping it removes the peer.
+pub(crate) struct Membership {
+    relay: std::sync::Arc<SharedRelay>,
+    slot: PeerSlot,
+    session: SessionId,
+}
+
+impl Membership {
+    /// Takes in one packet's envelopes and wakes who is to get them.
+    pub(crate) fn ingest(&self, batch: &[Prepared]) -> Outcome {
+        let (outcome, wakers) = {
+            let mut inner = self.relay.inner.lock();
+            let outcome = inner.core.ingest(Some(self.slot), batch);
+            let waker = |slot: &PeerSlot| Some(inner.seats.get(slot.index())?.as_ref()?.waker.clone());
+            let wakers: Vec<LiveWaker> = outcome.woken.iter().filter_map(waker).collect();
+            (outcome, wakers)
+        };
+        for waker in wakers {
+            waker.wake();
+        }
+        outcome
+    }
+
+    /// Puts changed settings in force. Whether the peer is to be drained.
+    pub(crate) fn update(&self, settings: &PeerSettings) -> bool {
+        let mut inner = self.relay.inner.lock();
+        let wake = inner.core.update_interest(self.slot, settings.interest.clone(), settings.pow_requirement);
+        self.relay.publish(&inner);
+        wake
+    }
+
+    /// What the session's writer pulls gossip from.
+    pub(crate) fn live_source(&self) -> Box<dyn LiveSource> {
+        Box::new(Gossip { relay: self.relay.clone(), slot: self.slot, session: self.session })
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        let mut inner = self.relay.inner.lock();
+        inner.core.remove_peer(self.slot);
+        if let Some(seat) = inner.seats.get_mut(self.slot.index()) {
+            *seat = None;
+        }
+        self.relay.publish(&inner);
+    }
+}
+
+/// The gossip for one peer. May outlive the peer's membership, and then has nothing.
+struct Gossip {
+    relay: std::sync::Arc<SharedRelay>,
+    slot: PeerSlot,
+    session: SessionId,
+}
+
+impl LiveSource for Gossip {
+    fn next_packet(&mut self, max_bytes: usize) -> Option<(u64, Bytes)> {
+        let now = self.relay.now();
+        loop {
+            let mut inner = self.relay.inner.lock();
+            let seat = inner.seats.get(self.slot.index())?.as_ref()?;
+            if seat.session != self.session {
+                return None;
+            }
+            match inner.core.drain(self.slot, now, max_bytes.min(MAX_GOSSIP_PACKET)) {
+                Drained::Packet(packet) => return Some((codes::MESSAGES, packet.payload)),
+                Drained::Nothing => return None,
+                // A long search lets others have the relay in between.
+                Drained::Again => drop(inner),
+            }
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! Who pays for pooled envelopes: the peer's address prefix, /32 of IPv4 and /64 of IPv6. Kept in memory under a
+//! per-process key only, never logged.
+
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    net::IpAddr,
+};
+
+use relay::SourceId;
+
+/// The source of an address under this process's key.
+pub(crate) fn source_of(key: &RandomState, address: IpAddr) -> SourceId {
+    let prefix = match address.to_canonical() {
+        IpAddr::V4(address) => u64::from(u32::from(address)),
+        IpAddr::V6(address) => u64::try_from(u128::from(address) >> 64).unwrap_or(u64::MAX),
+    };
+    SourceId(key.hash_one((address.to_canonical().is_ipv4(), prefix)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_source_a_prefix() {
+        let key = RandomState::new();
+        let of = |text: &str| source_of(&key, text.parse().unwrap());
+        assert_eq!(of("192.0.2.1"), of("::ffff:192.0.2.1"));
+        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
+        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:1"));
+        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
+        assert_ne!(of("0.0.0.1"), of("0:0:0:1::1"));
+        assert_ne!(source_of(&RandomState::new(), "192.0.2.1".parse().unwrap()), of("192.0.2.1"));
+    }
+}
