@@ -4,6 +4,8 @@ package dns
 
 import (
 	"fmt"
+	"log"
+	"os"
 
 	"github.com/coredns/caddy"
 	_ "github.com/coredns/coredns/core/dnsserver"
@@ -38,6 +40,8 @@ func Run(which, hosts string) error {
 	if err != nil {
 		return err
 	}
+	// CoreDNS makes klog write to this logger: it must not be the one that writes to klog.
+	log.SetOutput(os.Stdout)
 	caddy.Quiet = true
 	caddy.TrapSignals()
 	instance, err := caddy.Start(caddy.CaddyfileInput{Contents: []byte(text), Filepath: "Corefile", ServerTypeName: "dns"})
