@@ -13,7 +13,7 @@
 //! The two types that matter: [`Position`] (a row's place in the one order of all history) and [`Query`].
 
 mod admission;
-#[cfg(any(test, feature = "conformance"))]
+#[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
 mod history;

@@ -140,8 +140,9 @@ impl History for MemoryHistory {
 
     fn windows(&self, range: TimeRange) -> BoxFuture<'_, Result<Vec<Window>, ArchiveError>> {
         self.with(|state| {
-            let hours = range.from / HOUR..=range.to / HOUR;
-            state.windows.values().filter(|window| hours.contains(&window.hour)).copied().collect()
+            let overlaps =
+                |hour: u32| range.from <= range.to && (range.from / HOUR..=range.to / HOUR).contains(&hour);
+            state.windows.values().filter(|window| overlaps(window.hour)).copied().collect()
         })
     }
 
