@@ -156,12 +156,12 @@ owner of every file is root. CONFIG is the image's configuration as JSON.`,
 				if err != nil {
 					return err
 				}
+				if err := lifecycle.MustRun(c); err != nil {
+					return err
+				}
 				shape, err := lifecycle.LoadShape(c)
 				if err != nil {
 					return err
-				}
-				if shape.Nodes == 0 {
-					return namespace.ErrNotRunning
 				}
 				return images.Load(cmd.Context(), c.Nodes(shape.Nodes), archives)
 			},

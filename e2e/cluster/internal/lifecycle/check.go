@@ -2,7 +2,6 @@
 package lifecycle
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -10,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"e2e/cluster/internal/namespace"
 )
 
 // packages are the Debian packages of the programs that a cluster needs.
@@ -32,7 +33,7 @@ func UseSystemPath() error {
 // check says everything that the machine lacks, and finds the directory of the CNI plugins.
 func check() (cniBin string, err error) {
 	if os.Geteuid() != 0 {
-		return "", errors.New("not root: a cluster makes network namespaces and starts containerd; run this as root")
+		return "", namespace.ErrNotRoot
 	}
 	missing := map[string]bool{}
 	var names []string

@@ -20,7 +20,7 @@ var parts = []string{"pki", "kubeconfig", "etcd", "volumes", "images", "lb", "sh
 func Down(ctx context.Context, c layout.Cluster, keep bool, p *Progress) error {
 	start := time.Now()
 	if os.Geteuid() != 0 {
-		return errors.New("not root: run this as root")
+		return namespace.ErrNotRoot
 	}
 	if !exists(c.Dir) {
 		p.Say("no cluster is up")

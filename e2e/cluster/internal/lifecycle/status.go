@@ -52,7 +52,7 @@ func Status(ctx context.Context, c layout.Cluster, out io.Writer) error {
 	return ill
 }
 
-// memory is the resident memory, in bytes, of what the first processes of the machines started.
+// memory is what the first processes of the machines and what they started use, in bytes: pages that many share count once.
 func memory(c layout.Cluster, s Shape) (total uint64) {
 	roots := map[string]bool{}
 	for _, m := range append(c.Nodes(s.Nodes), c.Outside()) {
@@ -60,21 +60,23 @@ func memory(c layout.Cluster, s Shape) (total uint64) {
 			roots[strconv.Itoa(r.PID)] = true
 		}
 	}
-	stats, _ := filepath.Glob("/proc/[0-9]*/status")
-	for _, path := range stats {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			continue
-		}
-		fields := map[string]string{}
-		for line := range strings.Lines(string(text)) {
-			name, value, _ := strings.Cut(line, ":")
-			fields[name] = strings.TrimSpace(value)
-		}
-		if roots[fields["PPid"]] || roots[fields["Pid"]] {
-			kib, _ := strconv.ParseUint(strings.TrimSuffix(fields["VmRSS"], " kB"), 10, 64)
+	processes, _ := filepath.Glob("/proc/[0-9]*")
+	for _, process := range processes {
+		if roots[filepath.Base(process)] || roots[field(filepath.Join(process, "status"), "PPid")] {
+			kib, _ := strconv.ParseUint(strings.TrimSuffix(field(filepath.Join(process, "smaps_rollup"), "Pss"), " kB"), 10, 64)
 			total += kib << 10
 		}
 	}
 	return total
+}
+
+// field is the value of a line "name: value"; empty for a process that ended.
+func field(path, name string) string {
+	text, _ := os.ReadFile(path)
+	for line := range strings.Lines(string(text)) {
+		if key, value, _ := strings.Cut(line, ":"); key == name {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
 }

@@ -254,6 +254,9 @@ func Locked(ctx context.Context, path string, run func() error) error {
 
 // MustRun fails when the cluster does not run.
 func MustRun(c layout.Cluster) error {
+	if os.Geteuid() != 0 {
+		return namespace.ErrNotRoot
+	}
 	shape, err := LoadShape(c)
 	if err == nil && !running(c, shape) {
 		err = namespace.ErrNotRunning

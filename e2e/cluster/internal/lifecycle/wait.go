@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -87,7 +88,7 @@ func containersServe(nodes []layout.Machine) error {
 	for _, node := range nodes {
 		record, found := namespace.Find(node)
 		if !found {
-			return fmt.Errorf("%s ended; see %s", node.Name, node.Log("init"))
+			return fmt.Errorf("%s ended: %s", node.Name, lastLine(node.Log("init")))
 		}
 		// By way of the process's root: the path from here may be too long for a socket's address.
 		conn, err := net.Dial("unix", fmt.Sprintf("/proc/%d/root/run/containerd/containerd.sock", record.PID))
@@ -152,4 +153,14 @@ func dnsServes(ctx context.Context, config *rest.Config, start time.Time) error 
 		}
 	}
 	return errors.New("its pod is not ready")
+}
+
+// lastLine of a log is why its process ended.
+func lastLine(path string) string {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	return lines[len(lines)-1]
 }

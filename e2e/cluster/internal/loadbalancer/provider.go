@@ -141,21 +141,29 @@ func (p *Provider) EnsureLoadBalancerDeleted(_ context.Context, _ string, servic
 	return err
 }
 
-// SetControls applies controls that changed: Services that are to change get their new address. It returns what every Service with
-// a balancer is to publish now.
-func (p *Provider) SetControls(controls Controls) (map[types.UID]*v1.LoadBalancerStatus, error) {
+// SetControls applies controls that changed: Services that are to change get their new address.
+func (p *Provider) SetControls(controls Controls) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.controls = controls
-	published := map[types.UID]*v1.LoadBalancerStatus{}
 	var failed error
 	for uid, balancer := range p.book.Balancers {
 		if wanted := controls.Changes[balancer.Service]; wanted > balancer.Changes {
 			failed = errors.Join(failed, p.book.Assign(uid, balancer.Service, wanted))
 		}
-		published[uid] = p.status(p.book.Balancers[uid])
 	}
-	return published, errors.Join(failed, p.save())
+	return errors.Join(failed, p.save())
+}
+
+// Published is what every Service with a balancer is to publish.
+func (p *Provider) Published() map[types.UID]*v1.LoadBalancerStatus {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	published := map[types.UID]*v1.LoadBalancerStatus{}
+	for uid, balancer := range p.book.Balancers {
+		published[uid] = p.status(balancer)
+	}
+	return published
 }
 
 // status is what a balancer publishes. The lock is held.

@@ -3,6 +3,7 @@ package loadbalancer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"time"
@@ -11,7 +12,6 @@ import (
 	v1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/types"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
@@ -129,6 +129,9 @@ func (b *balancing) steer(ctx context.Context) error {
 	if err := errors.Join(err1, err2); err != nil {
 		return err
 	}
+	if err := b.publish(services); err != nil {
+		return err
+	}
 	balancers, controls := b.provider.Balancers()
 	now := targets(services, balancers, nodes, ask(ctx, checks(services, balancers, nodes)), controls)
 	if err := b.way.lay(ctx, now); err != nil {
@@ -154,37 +157,33 @@ func LoadTargets(cluster layout.Cluster) ([]Target, error) {
 	return targets, err
 }
 
-// control applies the controls and publishes what they change.
+// control applies the controls.
 func (b *balancing) control() {
 	controls, err := LoadControls(b.cluster)
 	if err != nil {
 		klog.ErrorS(err, "The controls cannot be read; the old ones hold")
 		return
 	}
-	published, err := b.provider.SetControls(controls)
-	if err != nil {
+	if err := b.provider.SetControls(controls); err != nil {
 		klog.ErrorS(err, "A control cannot be applied")
-	}
-	services, err := b.services.List(labels.Everything())
-	if err != nil {
-		klog.ErrorS(err, "Services cannot be listed")
-		return
-	}
-	for _, service := range services {
-		if err := b.publish(service, published); err != nil && !apierrors.IsNotFound(err) {
-			klog.ErrorS(err, "An address cannot be published", "service", key(service))
-		}
 	}
 }
 
-// publish writes a Service's status when it is not what it should be. The controller writes it only when the Service changes.
-func (b *balancing) publish(service *v1.Service, published map[types.UID]*v1.LoadBalancerStatus) error {
-	status, ok := published[service.UID]
-	if !ok || helpers.LoadBalancerStatusEqual(&service.Status.LoadBalancer, status) {
-		return nil
+// publish writes the status of Services that publish something else than they should. The service controller writes it when a Service
+// changes, but not when its address does.
+func (b *balancing) publish(services []*v1.Service) error {
+	published := b.provider.Published()
+	var failed error
+	for _, service := range services {
+		status, ok := published[service.UID]
+		if !ok || helpers.LoadBalancerStatusEqual(&service.Status.LoadBalancer, status) {
+			continue
+		}
+		updated := service.DeepCopy()
+		updated.Status.LoadBalancer = *status
+		if _, err := helpers.PatchService(b.client.CoreV1(), service, updated); err != nil && !apierrors.IsNotFound(err) {
+			failed = errors.Join(failed, fmt.Errorf("publish the address of %s: %w", key(service), err))
+		}
 	}
-	updated := service.DeepCopy()
-	updated.Status.LoadBalancer = *status
-	_, err := helpers.PatchService(b.client.CoreV1(), service, updated)
-	return err
+	return failed
 }

@@ -24,6 +24,9 @@ func Inside(m layout.Machine) bool {
 // Enter replaces this process by a command inside a machine, in the same working directory. It returns only if that fails.
 // KUBECONFIG is set to the administrator's; the exit code is the command's.
 func Enter(m layout.Machine, command ...string) error {
+	if os.Geteuid() != 0 {
+		return ErrNotRoot
+	}
 	record, running := Find(m)
 	if !running {
 		return ErrNotRunning

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -71,6 +72,7 @@ func Start(m layout.Machine) (*Machine, error) {
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.ExtraFiles = []*os.File{wait}
 	cmd.Dir = "/"
+	cmd.Env = append(os.Environ(), mark(m))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: flags, Setsid: true}
 	if err := cmd.Start(); err != nil {
 		release.Close()
@@ -99,7 +101,10 @@ func WaitForGo() error {
 	return nil
 }
 
-// Find returns the machine's first process, if it runs.
+// ErrNotRoot says what only root may do.
+var ErrNotRoot = errors.New("not root: a cluster has network namespaces and containers of its own; run this as root")
+
+// Find returns the machine's first process, if it runs. Only root can see that.
 func Find(m layout.Machine) (Record, bool) {
 	recorded, err := load(m.PIDFile())
 	if err != nil {
@@ -122,7 +127,7 @@ func Kill(m layout.Machine) error {
 		return fmt.Errorf("this command runs inside the cluster (%s): run it on the machine itself", m.Name)
 	}
 	for deadline := time.Now().Add(endTime); ; time.Sleep(20 * time.Millisecond) {
-		left := members(recorded)
+		left := members(m, recorded)
 		if len(left) == 0 {
 			return os.Remove(m.PIDFile())
 		}
@@ -137,9 +142,9 @@ func Kill(m layout.Machine) error {
 	}
 }
 
-// members are the processes of a machine: its first one, and those in its network namespace. An inode number can be used again
-// once its namespace is gone, so a namespace counts only if its processes are not older than the machine.
-func members(r Record) []int {
+// members are the processes of a machine: its first one, and those in its network namespace that were started by Start or Enter, or by
+// what these started. The number of a namespace alone is no proof: it is used again once the namespace is gone.
+func members(m layout.Machine, r Record) []int {
 	var pids []int
 	entries, _ := os.ReadDir("/proc")
 	for _, e := range entries {
@@ -148,11 +153,19 @@ func members(r Record) []int {
 			continue
 		}
 		now, err := identify(pid)
-		if err == nil && now.Start >= r.Start && (pid == r.PID && now.Start == r.Start || now.Network == r.Network) {
+		if err == nil && (now == r || now.Network == r.Network && marked(pid, m)) {
 			pids = append(pids, pid)
 		}
 	}
 	return pids
+}
+
+// mark is the variable that every process of the machines of a cluster has.
+func mark(m layout.Machine) string { return layout.DirVariable + "=" + m.Cluster().Dir }
+
+func marked(pid int, m layout.Machine) bool {
+	environment, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+	return err == nil && slices.Contains(strings.Split(string(environment), "\x00"), mark(m))
 }
 
 // identify reads a process's record; an ended one that waits to be reaped is an error.

@@ -3,6 +3,7 @@ package namespace
 import (
 	"os"
 	"os/exec"
+	"slices"
 	"testing"
 
 	"e2e/cluster/internal/files"
@@ -64,5 +65,32 @@ func TestAnEndedProcessIsNotFoundBeforeItIsReaped(t *testing.T) {
 	}
 	if err := cmd.Wait(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestOnlyMarkedProcessesOfTheNamespaceAreMembers(t *testing.T) {
+	m := layout.Cluster{Dir: "/state/of/this/test"}.Outside()
+	start := func(environment ...string) int {
+		cmd := exec.Command("sleep", "60")
+		cmd.Env = environment
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+		return cmd.Process.Pid
+	}
+	marked, other := start("A=b", mark(m)), start("STATUS_CLUSTER_DIR=/another")
+	record, err := identify(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The number of the first process was taken by this one, which is in the same network namespace as both.
+	record.Start--
+	if got := members(m, record); !slices.Equal(got, []int{marked}) {
+		t.Errorf("members %v; %d is one, %d is not", got, marked, other)
+	}
+	record.Network--
+	if got := members(m, record); len(got) != 0 {
+		t.Errorf("members %v of another namespace", got)
 	}
 }
