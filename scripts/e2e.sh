@@ -8,7 +8,7 @@ trap finish EXIT
 "$BIN/status-cluster" up
 "$BIN/status-cluster" image load "$IMAGES"/node.tar "$IMAGES"/operator.tar
 
-program=$(cd "$REPO" && cargo test --release --locked -p e2e-tests --no-run --message-format=json | sed -n 's/.*"kind":\["test"\].*"executable":"\([^"]*\)".*/\1/p')
+program=$(cd "$REPO" && cargo test --release --locked --workspace --test e2e --no-run --message-format=json | sed -n 's/.*"name":"e2e".*"executable":"\([^"]*\)".*/\1/p')
 [ -n "$program" ] || die "cargo built no e2e test program"
 export STATUS_REPO=$REPO STATUS_BIN=$BIN STATUS_PROGRAMS=$CARGO_TARGET_DIR/release NODE_IMAGE OPERATOR_IMAGE
 KUBECONFIG=$("$BIN/status-cluster" kubeconfig); export KUBECONFIG

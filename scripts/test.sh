@@ -7,7 +7,7 @@
 export STATUS_PEER_BIN=$BIN/status-peer STATUS_CLUSTER_BIN=$BIN/status-cluster
 
 say "unit tests (Rust)"
-(cd "$REPO" && cargo test --release --locked --workspace --exclude e2e-tests)
+(cd "$REPO" && cargo test --release --locked --workspace)
 say "unit tests (Go)"
 (cd "$REPO/e2e/cluster" && CGO_ENABLED=0 go test ./...)
 (cd "$REPO/e2e/peers" && CGO_ENABLED=0 go test ./...)

@@ -37,10 +37,20 @@ pub async fn kubectl_file(verb: &[&str], namespace: &str, object: &serde_json::V
 /// Installs (or upgrades) the CRDs by Helm.
 pub async fn install_crds() {
     let chart = path("STATUS_REPO").join("charts/status-operator-crds").display().to_string();
-    helm(&["upgrade", "--install", "status-operator-crds", &chart, "-n", OPERATOR_NAMESPACE, "--create-namespace"])
+    helm(&[
+        "upgrade",
+        "--install",
+        "status-operator-crds",
+        &chart,
+        "-n",
+        OPERATOR_NAMESPACE,
+        "--create-namespace",
+    ])
+    .await
+    .ok();
+    kubectl(&["wait", "--for=condition=Established", "crd/statusnodes.status.im", "--timeout=30s"])
         .await
         .ok();
-    kubectl(&["wait", "--for=condition=Established", "crd/statusnodes.status.im", "--timeout=30s"]).await.ok();
 }
 
 /// Installs (or upgrades) CRDs and operator by Helm and waits until the operator is available.

@@ -36,12 +36,19 @@ static OPERATOR: RwLock<()> = RwLock::new(());
 pub fn test<F: Future<Output = ()>>(name: &str, access: Access, body: impl FnOnce(Env) -> F) {
     // A test that failed poisons the lock; the next one may still run.
     let (shared, exclusive) = match access {
-        Access::Definitions | Access::Shared => (Some(OPERATOR.read().unwrap_or_else(|e| e.into_inner())), None),
+        Access::Definitions | Access::Shared => {
+            (Some(OPERATOR.read().unwrap_or_else(|e| e.into_inner())), None)
+        }
         Access::Exclusive => (None, Some(OPERATOR.write().unwrap_or_else(|e| e.into_inner()))),
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("runtime");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("runtime");
     let result = runtime.block_on(async {
-        if access == Access::Definitions { crds_once().await } else { operator_once().await }
+        if access == Access::Definitions {
+            crds_once().await
+        } else {
+            operator_once().await
+        }
         let namespace = format!("e2e-{name}");
         let client = Client::try_default().await.expect("KUBECONFIG names a cluster");
         kubectl(&["delete", "namespace", &namespace, "--ignore-not-found", "--wait"]).await.ok();
@@ -69,8 +76,23 @@ async fn dump(namespace: &str) {
         &["get", "statusnodes", "-o", "yaml", "-n", namespace],
         &["get", "pods,services,pvc,statefulsets", "-o", "wide", "-n", namespace],
         &["get", "events", "--sort-by=.lastTimestamp", "-n", namespace],
-        &["logs", "-l", "app.kubernetes.io/managed-by=status-operator", "--tail=30", "--prefix", "-n", namespace],
-        &["logs", "-l", "app.kubernetes.io/name=status-operator", "--tail=60", "-n", crate::OPERATOR_NAMESPACE],
+        &[
+            "logs",
+            "-l",
+            "app.kubernetes.io/managed-by=status-operator",
+            "--tail=30",
+            "--prefix",
+            "-n",
+            namespace,
+        ],
+        &[
+            "logs",
+            "-l",
+            "app.kubernetes.io/name=status-operator",
+            "--tail=60",
+            "-n",
+            crate::OPERATOR_NAMESPACE,
+        ],
     ];
     for args in mine {
         let out = kubectl(args).await;

@@ -55,7 +55,8 @@ impl Env {
 impl Node<'_> {
     /// The whole object.
     pub async fn object(&self) -> Value {
-        serde_json::to_value(self.env.statusnodes().get(&self.name).await.expect("the StatusNode is there")).unwrap()
+        serde_json::to_value(self.env.statusnodes().get(&self.name).await.expect("the StatusNode is there"))
+            .unwrap()
     }
 
     /// `status.conditions` entry of that type: (status, reason, message).
@@ -74,7 +75,10 @@ impl Node<'_> {
             let object = self.object().await;
             let observed = &object["status"]["observedGeneration"];
             if observed != &object["metadata"]["generation"] {
-                return Err(format!("generation {} not observed yet ({observed})", object["metadata"]["generation"]));
+                return Err(format!(
+                    "generation {} not observed yet ({observed})",
+                    object["metadata"]["generation"]
+                ));
             }
             match self.condition(kind).await {
                 Some((s, reason, message)) if s == status => Ok((reason, message)),
@@ -104,7 +108,9 @@ impl Node<'_> {
     /// Merges a change into the object, as `kubectl patch --type merge` does.
     pub async fn patch(&self, change: Value) {
         let all = self.env.statusnodes();
-        all.patch(&self.name, &PatchParams::default(), &Patch::Merge(change)).await.expect("the change is accepted");
+        all.patch(&self.name, &PatchParams::default(), &Patch::Merge(change))
+            .await
+            .expect("the change is accepted");
     }
 
     /// Deletes the object and waits until its pods are gone.
@@ -113,7 +119,8 @@ impl Node<'_> {
         let pods: Api<Pod> = Api::namespaced(self.env.client.clone(), &self.env.namespace);
         within("pods and object gone", Duration::from_secs(150), || async {
             let left = pods.list(&Default::default()).await.map_err(|e| e.to_string())?.items.len();
-            let there = self.env.statusnodes().get_opt(&self.name).await.map_err(|e| e.to_string())?.is_some();
+            let there =
+                self.env.statusnodes().get_opt(&self.name).await.map_err(|e| e.to_string())?.is_some();
             if left == 0 && !there { Ok(()) } else { Err(format!("{left} pods left, object there: {there}")) }
         })
         .await;
@@ -128,7 +135,13 @@ impl Node<'_> {
     pub async fn incarnation(&self, ordinal: u32) -> (String, i32) {
         let pods: Api<Pod> = Api::namespaced(self.env.client.clone(), &self.env.namespace);
         let pod = pods.get(&self.pod(ordinal)).await.expect("the pod is there");
-        let restarts = pod.status.and_then(|s| s.container_statuses).into_iter().flatten().map(|c| c.restart_count).sum();
+        let restarts = pod
+            .status
+            .and_then(|s| s.container_statuses)
+            .into_iter()
+            .flatten()
+            .map(|c| c.restart_count)
+            .sum();
         (pod.metadata.uid.expect("uid"), restarts)
     }
 
@@ -142,12 +155,17 @@ impl Node<'_> {
             .map_err(|e| e.to_string())?;
         let text = self.env.client.request_text(request).await.map_err(|e| e.to_string())?;
         let answer: Value = serde_json::from_str(&text).map_err(|e| format!("{e}: {text}"))?;
-        if answer["error"].is_null() { Ok(answer["result"].clone()) } else { Err(answer["error"].to_string()) }
+        if answer["error"].is_null() {
+            Ok(answer["result"].clone())
+        } else {
+            Err(answer["error"].to_string())
+        }
     }
 
     /// Reads a path of a replica's metrics port through the API server's pod proxy.
     pub async fn get(&self, ordinal: u32, path: &str) -> Result<String, String> {
-        let url = format!("/api/v1/namespaces/{}/pods/{}:9090/proxy{path}", self.env.namespace, self.pod(ordinal));
+        let url =
+            format!("/api/v1/namespaces/{}/pods/{}:9090/proxy{path}", self.env.namespace, self.pod(ordinal));
         let request = http::Request::get(url).body(Vec::new()).map_err(|e| e.to_string())?;
         self.env.client.request_text(request).await.map_err(|e| e.to_string())
     }

@@ -40,7 +40,9 @@ impl Output {
 
 /// A path from the environment that the start script sets.
 pub(crate) fn path(variable: &str) -> PathBuf {
-    std::env::var_os(variable).unwrap_or_else(|| panic!("{variable} is not set; run the tests by `make e2e`")).into()
+    std::env::var_os(variable)
+        .unwrap_or_else(|| panic!("{variable} is not set; run the tests by `make e2e`"))
+        .into()
 }
 
 /// Runs a program to its end, at most 10 minutes.

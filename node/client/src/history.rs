@@ -146,7 +146,8 @@ impl Client {
         Ok(answer)
     }
 
-    /// One page, in `patience` from sending to completion.
+    /// One page, in `patience` from sending to completion. On the wire envelopes do not say which request they answer:
+    /// after a timeout, ask again on a new session.
     ///
     /// # Errors
     /// [`Error::Refused`] for an error completion; [`Error::Breach`] when more comes than was asked for;

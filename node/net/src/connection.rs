@@ -4,11 +4,14 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use enode::{Endpoint, Enode, NodeKey, PublicKey};
+use futures::stream::FuturesUnordered;
 use rlpx::{Compression, DisconnectReason, Hello, Shared, base, base::HelloError, negotiate};
 use tokio::{
     net::TcpStream,
     time::{Instant, timeout, timeout_at},
 };
+
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     Budget, Error, LocalHello, Timeouts,
@@ -150,12 +153,17 @@ impl Connection {
         let outbox = Arc::new(Outbox::default());
         let (route, receiver) = Route::new(&shared);
         let sender = PeerSender::new(Arc::clone(&outbox), &shared);
-        let until_dropped = route.receiver_dropped();
+        let dropped = CancellationToken::new();
         let ended = Arc::new(session::Ended::default());
-        let peer = Peer::new(info, shared.capability, receiver, sender, Arc::clone(&ended));
+        let peer = Peer::new(info, shared.capability, receiver, sender, Arc::clone(&ended))
+            .ending_with(dropped.clone());
         tokio::spawn(Box::pin(async move {
-            let works = vec![until_dropped];
-            let end = session::run(self.reader, self.writer, outbox, vec![route], works, &ended).await;
+            let dropped: session::Work = Box::pin(async move {
+                dropped.cancelled().await;
+                Ok(())
+            });
+            let mut works = FuturesUnordered::from_iter([dropped]);
+            let end = session::run(self.reader, self.writer, outbox, vec![route], &mut works, &ended).await;
             tracing::debug!(%end, "session ended");
         }));
         Some(peer)

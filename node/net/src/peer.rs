@@ -15,6 +15,7 @@ use enode::{Enode, NodeId, PublicKey};
 use futures::future::BoxFuture;
 use rlpx::{Capability, DisconnectReason, Hello, Shared};
 use tokio::sync::mpsc;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     Charge, Lane, LiveSource, LiveWaker, SendError,
@@ -120,6 +121,8 @@ pub struct Peer {
     receiver: mpsc::Receiver<Message>,
     sender: PeerSender,
     ended: Arc<Ended>,
+    /// A client's session ends with its peer; a server's with the protocol's future.
+    _end_session: Option<DropGuard>,
 }
 
 impl Peer {
@@ -130,7 +133,12 @@ impl Peer {
         sender: PeerSender,
         ended: Arc<Ended>,
     ) -> Self {
-        Self { info, capability, receiver, sender, ended }
+        Self { info, capability, receiver, sender, ended, _end_session: None }
+    }
+
+    /// Has `token` cancelled when the peer is dropped.
+    pub(crate) fn ending_with(self, token: CancellationToken) -> Self {
+        Self { _end_session: Some(token.drop_guard()), ..self }
     }
 
     /// The next message of the sub-protocol; `None` when the session has ended. While it is not called the session

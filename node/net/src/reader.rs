@@ -68,10 +68,21 @@ impl Reader {
         }
     }
 
-    /// A big payload is on the budget until it is dropped.
-    async fn charged(&self, message: rlpx::Message) -> Result<Message, Error> {
+    /// A big payload is on the budget until it is dropped. It takes over what the buffer paid for it, so that a session
+    /// never waits for the budget while it holds a part of it.
+    async fn charged(&mut self, message: rlpx::Message) -> Result<Message, Error> {
         let size = message.payload.len();
-        let charge = if size > budget::FREE { self.budget.take(size).await } else { None };
+        if size <= budget::FREE {
+            return Ok(Message::new(message.code, message.payload, None));
+        }
+        self.buffer = BytesMut::from(&self.buffer[..]);
+        let charge = match self.charge.take() {
+            Some((paid, charge)) if paid >= size => Some(charge),
+            smaller => {
+                drop(smaller);
+                self.budget.take(size).await
+            }
+        };
         Ok(Message::new(message.code, message.payload, charge))
     }
 

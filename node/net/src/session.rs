@@ -48,32 +48,20 @@ impl Route {
         let (sender, receiver) = mpsc::channel(INBOUND_QUEUE);
         (Self { offset: shared.offset, length: shared.length, sender }, receiver)
     }
-
-    /// Ends when nobody receives any more.
-    pub(crate) fn receiver_dropped(&self) -> Work {
-        // A weak sender, so that it is the session that keeps the channel open.
-        let sender = self.sender.clone().downgrade();
-        Box::pin(async move {
-            if let Some(sender) = sender.upgrade() {
-                sender.closed().await;
-            }
-            Ok(())
-        })
-    }
 }
 
-/// Runs a session to its end and says why it ended. The session is over, the socket closed, when this returns.
+/// Runs a session to its end and says why it ended: the first end of a work, of reading, of writing, or on request. The
+/// socket is closed when this returns; works that are left see the end of their messages, see [`finish`].
 pub(crate) async fn run(
     mut reader: Reader,
     writer: Writer,
     outbox: Arc<Outbox>,
     routes: Vec<Route>,
-    works: Vec<Work>,
+    works: &mut FuturesUnordered<Work>,
     ended: &Ended,
 ) -> Error {
     let patience = writer.patience();
     let mut writing = tokio::spawn(Box::pin(writer.run(Arc::clone(&outbox))));
-    let mut works: FuturesUnordered<Work> = works.into_iter().collect();
     let mut writer_ended = false;
     let end = tokio::select! {
         error = read(&mut reader, &routes, &outbox) => error,
@@ -103,10 +91,14 @@ pub(crate) async fn run(
     }
     writing.abort();
     outbox.end();
+    end
+}
+
+/// Lets the works of a session that is over come to their end, for at most 5 s.
+pub(crate) async fn finish(mut works: FuturesUnordered<Work>) {
     if timeout(HANDLER_GRACE, async { while works.next().await.is_some() {} }).await.is_err() {
         tracing::warn!("a sub-protocol did not end with its session and was dropped");
     }
-    end
 }
 
 /// Reads until something ends the session; answers the base protocol, hands the rest to the routes.

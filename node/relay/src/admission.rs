@@ -114,7 +114,12 @@ impl Admission {
     ///
     /// # Errors
     /// The first check of §2.7 that fails.
-    pub fn check(&self, now: u32, envelope: &WireEnvelope, highest_requirement: f64) -> Result<Pow, Rejection> {
+    pub fn check(
+        &self,
+        now: u32,
+        envelope: &WireEnvelope,
+        highest_requirement: f64,
+    ) -> Result<Pow, Rejection> {
         let (sent, expiry, ttl) = (envelope.sent(), envelope.expiry(), envelope.ttl());
         let ahead = sent.saturating_sub(now);
         if ahead > SYNC_ALLOWANCE {

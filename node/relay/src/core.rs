@@ -76,7 +76,6 @@ pub struct Outcome {
     pub woken: Vec<PeerSlot>,
 }
 
-
 /// A messages packet for one peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Packet {
@@ -211,8 +210,9 @@ impl RelayCore {
     /// Takes in the envelopes of one packet of `from`, or of this node when `None`.
     pub fn ingest(&mut self, from: Option<PeerSlot>, batch: &[Prepared]) -> Outcome {
         let mut outcome = Outcome { verdicts: Vec::with_capacity(batch.len()), woken: Vec::new() };
-        let source =
-            from.and_then(|slot| self.peers.get(slot.index())?.as_ref()).map_or(SourceId::default(), |peer| peer.source);
+        let source = from
+            .and_then(|slot| self.peers.get(slot.index())?.as_ref())
+            .map_or(SourceId::default(), |peer| peer.source);
         let mut highest_pow = None;
         for prepared in batch {
             let verdict = self.ingest_one(from, source, prepared, &mut outcome.woken);
@@ -248,7 +248,8 @@ impl RelayCore {
         let envelope = &prepared.envelope;
         let short = envelope.hash().short();
         if let Some(seen) = self.seen.get(&short) {
-            if let (Some(slot), Some(entry)) = (from, seen.entry.and_then(|index| self.pool.by_index(index))) {
+            if let (Some(slot), Some(entry)) = (from, seen.entry.and_then(|index| self.pool.by_index(index)))
+            {
                 entry.holders.insert(slot.0);
             }
             return Verdict::Duplicate { archived: seen.archived };
@@ -303,10 +304,18 @@ impl RelayCore {
     /// The next packet for a peer: of what it wants, has not got and did not send itself, in order of arrival, and has
     /// not expired at `now`. Its payload has at most `max_bytes`, unless a single envelope alone is longer.
     pub fn drain(&mut self, slot: PeerSlot, now: u32, max_bytes: usize) -> Drained {
-        let Some(peer) = self.peers.get_mut(slot.index()).and_then(Option::as_mut) else { return Drained::Nothing };
+        let Some(peer) = self.peers.get_mut(slot.index()).and_then(Option::as_mut) else {
+            return Drained::Nothing;
+        };
         self.selected.clear();
-        let mut turn =
-            Turn { slot: slot.0, now, max_bytes, requirement: peer.pow_requirement, content: 0, selected: &mut self.selected };
+        let mut turn = Turn {
+            slot: slot.0,
+            now,
+            max_bytes,
+            requirement: peer.pow_requirement,
+            content: 0,
+            selected: &mut self.selected,
+        };
         let more = match &mut peer.feed {
             Feed::Queue(queue) => loop {
                 let Some(seat) = queue.front().copied() else { break false };
@@ -405,7 +414,8 @@ impl RelayCore {
     }
 
     fn find_highest_requirement(&mut self) {
-        self.highest_requirement = self.peers.iter().flatten().map(|peer| peer.pow_requirement).fold(0.0, f64::max);
+        self.highest_requirement =
+            self.peers.iter().flatten().map(|peer| peer.pow_requirement).fold(0.0, f64::max);
     }
 }
 

@@ -135,7 +135,8 @@ mod tests {
     fn all_three_places_and_removal() {
         let mut index = InterestIndex::new(10_000);
         let bloom = PeerInterest::bloom(Bloom::of_topic(Topic(0x1122_3300u32.to_be_bytes())));
-        let interests = [topics(0..10), topics(5..300), bloom, PeerInterest::Full, topics(0..0), topics(5..6)];
+        let interests =
+            [topics(0..10), topics(5..300), bloom, PeerInterest::Full, topics(0..0), topics(5..6)];
         let places: Vec<Place> =
             interests.iter().zip(0..).map(|(interest, slot)| index.insert(slot, interest)).collect();
         assert_eq!(

@@ -55,8 +55,9 @@ impl BloomMatrix {
             return;
         }
         for word in 0..self.words {
-            let mut left = Bloom::topic_bits(topic)
-                .fold(u64::MAX, |all, bit| all & self.rows.get(bit * self.words + word).copied().unwrap_or(0));
+            let mut left = Bloom::topic_bits(topic).fold(u64::MAX, |all, bit| {
+                all & self.rows.get(bit * self.words + word).copied().unwrap_or(0)
+            });
             while left != 0 {
                 let column = word * 64 + left.trailing_zeros() as usize;
                 left &= left - 1;
@@ -89,14 +90,18 @@ mod tests {
         let topic = |n: u32| Topic(n.wrapping_mul(0x9e37_79b9).to_be_bytes());
         let filter = |slot: u32| Bloom::of_topics((0..slot % 40).map(|n| topic(slot * 100 + n)));
         let mut matrix = BloomMatrix::default();
-        let mut columns: Vec<(u32, u32)> = (0..200).map(|slot| (slot, matrix.insert(slot, &filter(slot)))).collect();
+        let mut columns: Vec<(u32, u32)> =
+            (0..200).map(|slot| (slot, matrix.insert(slot, &filter(slot)))).collect();
         for round in 0..3u32 {
             for probe in (0..20_000).step_by(7).map(topic) {
                 let mut found = Vec::new();
                 matrix.matching(probe, |slot| found.push(slot));
                 found.sort_unstable();
-                let mut wanted: Vec<u32> =
-                    columns.iter().map(|(slot, _)| *slot).filter(|slot| filter(*slot).matches(probe)).collect();
+                let mut wanted: Vec<u32> = columns
+                    .iter()
+                    .map(|(slot, _)| *slot)
+                    .filter(|slot| filter(*slot).matches(probe))
+                    .collect();
                 wanted.sort_unstable();
                 assert_eq!(found, wanted);
             }

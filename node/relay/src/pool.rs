@@ -132,8 +132,14 @@ impl Pool {
         self.bytes += envelope.raw().len();
         *self.bytes_by_source.entry(source).or_default() += envelope.raw().len();
         self.log.push_back(seat);
-        let entry =
-            Entry { seq: seat.0, envelope: envelope.detach(), pow, holders: Holders::default(), source, position };
+        let entry = Entry {
+            seq: seat.0,
+            envelope: envelope.detach(),
+            pow,
+            holders: Holders::default(),
+            source,
+            position,
+        };
         if let Some(place) = self.entries.get_mut(index as usize) {
             *place = Some(entry);
         }

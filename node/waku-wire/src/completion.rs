@@ -106,7 +106,10 @@ impl Completion {
         if let Some((request, error)) =
             content.strip_prefix(ERROR_PREFIX).and_then(|rest| rest.split_first_chunk::<HASH_LENGTH>())
         {
-            return Ok(Self::Failure { request: *request, error: String::from_utf8_lossy(error).into_owned() });
+            return Ok(Self::Failure {
+                request: *request,
+                error: String::from_utf8_lossy(error).into_owned(),
+            });
         }
         if content.len() > SUCCESS_LENGTH {
             return Err(length("at most 100"));

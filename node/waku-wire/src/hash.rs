@@ -41,7 +41,8 @@ impl FromStr for EnvelopeHash {
 
     fn from_str(text: &str) -> Result<Self, ParseHashError> {
         let mut hash = [0; 32];
-        hex::decode_to_slice(text.strip_prefix("0x").unwrap_or(text), &mut hash).map_err(|_| ParseHashError)?;
+        hex::decode_to_slice(text.strip_prefix("0x").unwrap_or(text), &mut hash)
+            .map_err(|_| ParseHashError)?;
         Ok(Self(hash))
     }
 }

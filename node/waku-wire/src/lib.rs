@@ -29,7 +29,7 @@ mod topic;
 pub use bloom::{BLOOM_BYTES, Bloom};
 pub use completion::{Completion, Cursor};
 pub use confirm::{
-    EnvelopeError, MessageResponse, TIME_NOT_SYNCED, OTHER_ERROR, decode_batch_ack, encode_batch_ack,
+    EnvelopeError, MessageResponse, OTHER_ERROR, TIME_NOT_SYNCED, decode_batch_ack, encode_batch_ack,
 };
 pub use envelope::{Envelope, WireEnvelope};
 pub use error::WireError;

@@ -18,14 +18,22 @@ impl Pow {
     /// its distance in seconds plus 1 (§2.7).
     #[must_use]
     pub fn at_least(envelope: &WireEnvelope, diff: u32) -> Self {
-        Self { value: value(0, covered_length(envelope), envelope.ttl().wrapping_add(diff)), exact: false, diff }
+        Self {
+            value: value(0, covered_length(envelope), envelope.ttl().wrapping_add(diff)),
+            exact: false,
+            diff,
+        }
     }
 
     /// What `envelope` has.
     #[must_use]
     pub fn exact(envelope: &WireEnvelope, diff: u32) -> Self {
         let zeros = leading_zeros(&hash(envelope));
-        Self { value: value(zeros, covered_length(envelope), envelope.ttl().wrapping_add(diff)), exact: true, diff }
+        Self {
+            value: value(zeros, covered_length(envelope), envelope.ttl().wrapping_add(diff)),
+            exact: true,
+            diff,
+        }
     }
 
     /// Enough knowledge to compare with every threshold up to `threshold`; hashes only when needed.
@@ -46,11 +54,7 @@ impl Pow {
     /// Whether the proof of work is `threshold` or more; `None` when that takes the hash.
     #[must_use]
     pub fn reaches(&self, threshold: f64) -> Option<bool> {
-        if self.value >= threshold {
-            Some(true)
-        } else {
-            self.exact.then_some(false)
-        }
+        if self.value >= threshold { Some(true) } else { self.exact.then_some(false) }
     }
 
     /// The exact value or the lower bound known so far.

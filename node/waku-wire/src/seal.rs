@@ -11,8 +11,10 @@ const TURN: u64 = 1024;
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum SealError {
     /// The caller stopped before the target was reached.
-    #[error("failed to reach the PoW target {target}: the best of {tried} nonces gave {best}; allow more work time, \
-             a lower target, a smaller payload or a shorter ttl")]
+    #[error(
+        "failed to reach the PoW target {target}: the best of {tried} nonces gave {best}; allow more work time, \
+             a lower target, a smaller payload or a shorter ttl"
+    )]
     OutOfTime {
         /// Wanted.
         target: f64,

@@ -4,11 +4,12 @@
 //! A confirmation without an error record for an envelope is a promise: with an archive it is only given once the
 //! envelope is durable. A confirmation that cannot be given in full is not given at all.
 
-use std::sync::Arc;
+use std::{future::Future, sync::Arc};
 
 use archive::{Ack, Outcome};
 use bytes::Bytes;
 use devp2p::{Lane, PeerSender, SendError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use waku_wire::{EnvelopeError, EnvelopeHash, MessageResponse, OTHER_ERROR, codes, encode_batch_ack};
 
 use crate::shared::SharedRelay;
@@ -17,6 +18,10 @@ use crate::shared::SharedRelay;
 const MAX_RECORD_BYTES: usize = 512 << 10;
 /// What an error record takes beyond its text.
 const RECORD_OVERHEAD: usize = 64;
+/// Confirmations of one session that may wait for the archive or the socket; what comes beyond is not confirmed.
+const MAX_WAITING: usize = 1024;
+/// Bytes of the same.
+const MAX_WAITING_BYTES: usize = 1 << 20;
 
 /// Error records of one batch, bounded.
 #[derive(Debug, Default)]
@@ -42,7 +47,7 @@ impl Records {
     }
 }
 
-/// A confirmation in the making.
+/// What there is to say about a batch, but for what the archive says.
 #[derive(Debug)]
 pub(crate) struct Confirmation {
     batch: [u8; 32],
@@ -53,46 +58,74 @@ impl Confirmation {
     pub(crate) fn new(batch: [u8; 32], records: Records) -> Self {
         Self { batch, records }
     }
+}
 
-    /// Bytes that it holds while it waits.
-    pub(crate) fn weight(&self) -> usize {
-        size_of::<Self>() + self.records.bytes
+/// Envelopes of a batch that were submitted to the archive, and what will come of them.
+pub(crate) struct Submitted {
+    pub(crate) hashes: Vec<EnvelopeHash>,
+    pub(crate) ack: Ack,
+}
+
+struct Job {
+    confirmation: Confirmation,
+    submitted: Option<Submitted>,
+    _room: OwnedSemaphorePermit,
+}
+
+/// Takes a session's confirmations; its future gives them, one after the other in the order of the batches.
+pub(crate) struct Confirmer {
+    jobs: mpsc::Sender<Job>,
+    room: Arc<Semaphore>,
+}
+
+impl Confirmer {
+    /// The future never ends before the session does.
+    pub(crate) fn new(
+        relay: Arc<SharedRelay>,
+        sender: PeerSender,
+    ) -> (Self, impl Future<Output = ()> + Send) {
+        let (jobs, mut waiting) = mpsc::channel::<Job>(MAX_WAITING);
+        let run = async move {
+            while let Some(job) = waiting.recv().await {
+                // An error means that the session has ended, which its reader finds out too.
+                let _ = give(&relay, &sender, job).await;
+            }
+        };
+        (Self { jobs, room: Arc::new(Semaphore::new(MAX_WAITING_BYTES)) }, run)
     }
 
-    /// Waits for the archive, then confirms.
-    ///
-    /// # Errors
-    /// The session has ended.
-    pub(crate) async fn give_when_archived(
-        mut self,
-        relay: Arc<SharedRelay>,
-        submitted: Vec<EnvelopeHash>,
-        ack: Ack,
-        sender: PeerSender,
-    ) -> Result<(), SendError> {
+    /// Never waits: reading goes on however slowly the peer takes its confirmations.
+    pub(crate) fn push(&self, confirmation: Confirmation, submitted: Option<Submitted>) {
+        let hashes =
+            submitted.as_ref().map_or(0, |submitted| submitted.hashes.len() * size_of::<EnvelopeHash>());
+        let weight = u32::try_from(confirmation.records.bytes + hashes).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.room).try_acquire_many_owned(weight);
+        let queued =
+            room.is_ok_and(|room| self.jobs.try_send(Job { confirmation, submitted, _room: room }).is_ok());
+        if !queued {
+            tracing::debug!("too many confirmations wait: batch not confirmed");
+        }
+    }
+}
+
+/// Waits for the archive, then confirms.
+async fn give(relay: &SharedRelay, sender: &PeerSender, job: Job) -> Result<(), SendError> {
+    let Confirmation { batch, mut records } = job.confirmation;
+    if let Some(Submitted { hashes, ack }) = job.submitted {
         let outcomes = ack.await;
-        let archived = submitted.iter().zip(&outcomes).filter(|(_, outcome)| outcome.is_archived());
+        let archived = hashes.iter().zip(&outcomes).filter(|(_, outcome)| outcome.is_archived());
         relay.set_archived(archived.map(|(hash, _)| hash));
-        for (hash, outcome) in submitted.into_iter().zip(outcomes) {
+        for (hash, outcome) in hashes.into_iter().zip(outcomes) {
             if let Outcome::Refused(refusal) = outcome {
-                self.records.push(hash, OTHER_ERROR, || format!("not archived: {refusal}"));
+                records.push(hash, OTHER_ERROR, || format!("not archived: {refusal}"));
             }
         }
-        self.give(sender).await
     }
-
-    /// Confirms.
-    ///
-    /// # Errors
-    /// The session has ended.
-    pub(crate) async fn give(self, sender: PeerSender) -> Result<(), SendError> {
-        if self.records.is_full() {
-            tracing::debug!("too many errors in one batch: not confirmed");
-            return Ok(());
-        }
-        let ack = encode_batch_ack(&self.batch);
-        let response = MessageResponse { batch: self.batch, errors: self.records.errors };
-        sender.send(Lane::Control, codes::MESSAGE_RESPONSE, Bytes::from(response.encode())).await?;
-        sender.send(Lane::Control, codes::BATCH_ACK, Bytes::from(ack)).await
+    if records.is_full() {
+        tracing::debug!("too many errors in one batch: not confirmed");
+        return Ok(());
     }
+    let response = MessageResponse { batch, errors: records.errors };
+    sender.send(Lane::Control, codes::MESSAGE_RESPONSE, Bytes::from(response.encode())).await?;
+    sender.send(Lane::Control, codes::BATCH_ACK, Bytes::from(encode_batch_ack(&batch))).await
 }

@@ -72,7 +72,8 @@ impl Gossip<'_> {
         }
         self.metrics.count_cached("hit", hits);
         self.metrics.count_cached("miss", misses);
-        let confirmation = self.confirmations.then(|| Confirmation::new(messages::batch_hash(payload), records));
+        let confirmation =
+            self.confirmations.then(|| Confirmation::new(messages::batch_hash(payload), records));
         Some(Taken { submissions, confirmation })
     }
 
@@ -88,7 +89,9 @@ impl Gossip<'_> {
 
     fn reject(&self, records: &mut Records, hash: EnvelopeHash, rejection: &Rejection) {
         self.metrics.cache_failure(rejection);
-        if self.confirmations && let Some(code) = rejection.error_code() {
+        if self.confirmations
+            && let Some(code) = rejection.error_code()
+        {
             records.push(hash, code, || rejection.to_string());
         }
     }

@@ -7,14 +7,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use devp2p::{Lane, Message, Peer, PeerSender, ProtocolError};
-use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesOrdered};
 use tokio::time::timeout;
-use waku_wire::{
-    MessageResponse, PeerSettings, ProtocolVersion, StatusOptions, codes, decode_batch_ack,
-};
+use waku_wire::{MessageResponse, PeerSettings, ProtocolVersion, StatusOptions, codes, decode_batch_ack};
 
 use crate::{
     Node,
+    confirm::{Confirmer, Submitted},
     gossip::{Gossip, Taken},
     history::Requests,
     metrics::RejectedPacket,
@@ -22,11 +20,6 @@ use crate::{
     source::source_of,
     throttle::Throttle,
 };
-
-/// Confirmations that may wait for the archive or the socket; what comes beyond is not confirmed.
-const MAX_CONFIRMATIONS: usize = 1024;
-/// Bytes of the same.
-const MAX_CONFIRMATION_BYTES: usize = 1 << 20;
 
 /// Runs a session to its end.
 pub(crate) async fn run(node: Arc<Node>, mut peer: Peer) -> Result<(), ProtocolError> {
@@ -36,8 +29,10 @@ pub(crate) async fn run(node: Arc<Node>, mut peer: Peer) -> Result<(), ProtocolE
     };
     let sender = peer.sender();
     let Some(settings) = shake_hands(&node, &mut peer, &sender, version).await? else { return Ok(()) };
-    let member = node.relay.join(source_of(&node.sources, peer.info.remote_addr.ip()), &settings, sender.waker());
+    let member =
+        node.relay.join(source_of(&node.sources, peer.info.remote_addr.ip()), &settings, sender.waker());
     sender.set_live_source(member.live_source());
+    let (confirmer, confirm) = Confirmer::new(Arc::clone(&node.relay), sender.clone());
     let mut session = Session {
         requests: node.mailserver.clone().map(|it| Requests::new(it, peer.info.id, sender.clone())),
         blacklisted: node.config.soft_blacklist.contains(&peer.info.id),
@@ -46,19 +41,19 @@ pub(crate) async fn run(node: Arc<Node>, mut peer: Peer) -> Result<(), ProtocolE
         version,
         sender,
         updates: Throttle::default(),
-        confirmations: FuturesOrdered::new(),
-        waiting_bytes: 0,
+        confirmer,
         node,
     };
-    loop {
-        tokio::select! {
-            message = peer.recv() => match message {
-                Some(message) => session.handle(message).await,
-                None => return Ok(()),
-            },
-            Some(weight) = session.confirmations.next() => session.waiting_bytes -= weight,
+    let read = async {
+        while let Some(message) = peer.recv().await {
+            session.handle(message).await;
         }
+    };
+    tokio::select! {
+        () = read => {}
+        () = confirm => {}
     }
+    Ok(())
 }
 
 /// Exchanges statuses; `None` when the session ended meanwhile.
@@ -98,9 +93,7 @@ struct Session {
     blacklisted: bool,
     updates: Throttle,
     requests: Option<Requests>,
-    /// Confirmations on their way, in packet order; each gives its weight back.
-    confirmations: FuturesOrdered<BoxFuture<'static, usize>>,
-    waiting_bytes: usize,
+    confirmer: Confirmer,
 }
 
 impl Session {
@@ -155,33 +148,18 @@ impl Session {
         // The packet's buffer lives on in what is to be archived, and the archive's queue has its own bound.
         drop(message);
         let Some(Taken { submissions, confirmation }) = taken else { return };
-        let confirmation = confirmation.filter(|confirmation| {
-            let fits = self.confirmations.len() < MAX_CONFIRMATIONS
-                && self.waiting_bytes + confirmation.weight() <= MAX_CONFIRMATION_BYTES;
-            if !fits {
-                tracing::debug!("too many confirmations wait: batch not confirmed");
-            }
-            fits
-        });
-        let weight = confirmation.as_ref().map_or(0, |confirmation| confirmation.weight());
-        let sender = self.sender.clone();
-        let give = match (&node.archive, confirmation) {
-            (Some(archive), Some(confirmation)) if !submissions.is_empty() => {
-                let hashes = submissions.iter().map(|submission| submission.envelope.hash()).collect();
-                let ack = archive.submit(node.relay.now(), submissions).await;
-                confirmation.give_when_archived(node.relay.clone(), hashes, ack, sender).boxed()
-            }
-            (Some(archive), None) if !submissions.is_empty() => {
-                // Nobody is owed an answer: the writer goes on without the ack being waited for.
-                drop(archive.submit(node.relay.now(), submissions).await);
-                return;
-            }
-            (_, Some(confirmation)) => confirmation.give(sender).boxed(),
-            (_, None) => return,
-        };
-        self.waiting_bytes += weight;
-        // An error means that the session has ended, which reading finds out by itself.
-        self.confirmations.push_back(give.map(move |_ended| weight).boxed());
+        let mut submitted = None;
+        if let Some(archive) = &node.archive
+            && !submissions.is_empty()
+        {
+            let hashes = submissions.iter().map(|submission| submission.envelope.hash()).collect();
+            let ack = archive.submit(node.relay.now(), submissions).await;
+            submitted = Some(Submitted { hashes, ack });
+        }
+        // Where nobody is owed an answer the writer goes on without its ack being waited for.
+        if let Some(confirmation) = confirmation {
+            self.confirmer.push(confirmation, submitted);
+        }
     }
 
     async fn status_update(&mut self, payload: &[u8]) {

@@ -1,6 +1,7 @@
 //! The CEL rules of the definition, evaluated in-process over the table that the end-to-end tests run on a real API
 //! server. Facts: design §3; `spec/operators.md` §1.1 row 8, §5.2.
 #![allow(missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests
 
 use kube_cel::Validator;
 use serde_json::{Value, json};

@@ -20,8 +20,8 @@ use crate::{
     server::{self, Readiness},
 };
 
-/// Label of the operator's own pods, which the nodes' NetworkPolicies let in.
-const OWN_LABELS: [(&str, &str); 1] = [("app.kubernetes.io/name", "status-operator")];
+/// Labels of the operator's own pods, which the nodes' NetworkPolicies let in.
+pub const OWN_LABELS: [(&str, &str); 1] = [("app.kubernetes.io/name", "status-operator")];
 
 /// Why the operator cannot run.
 #[derive(Debug, thiserror::Error)]

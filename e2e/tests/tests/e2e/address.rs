@@ -46,7 +46,10 @@ fn an_address_that_comes_late_reaches_the_running_node() {
         lb(&["delay", &service, "30s"]).await.ok();
         let node = env.apply("late", relay(1)).await;
         // The pod runs long before; what it says about itself has no address, above all not the pod's.
-        let (info, _) = within("the node answers without an address", Duration::from_secs(25), || node.rpc(0, "admin_nodeInfo", json!([]))).await;
+        let (info, _) = within("the node answers without an address", Duration::from_secs(25), || {
+            node.rpc(0, "admin_nodeInfo", json!([]))
+        })
+        .await;
         assert_eq!(service_address(&env, &node).await, None, "the delay is in force");
         assert!(!info["enode"].as_str().unwrap().contains('@'), "no address is guessed: {info}");
         let incarnation = node.incarnation(0).await;
@@ -79,7 +82,11 @@ fn an_address_that_changes_reaches_the_running_node() {
         .await;
         let took = everyone_has(&node, &new).await;
         eprintln!("changed address: known to all {took:?} after the Service had it");
-        assert_ne!(node.rpc(0, "admin_nodeInfo", json!([])).await.unwrap()["enr"], record, "a new record was signed");
+        assert_ne!(
+            node.rpc(0, "admin_nodeInfo", json!([])).await.unwrap()["enr"],
+            record,
+            "a new record was signed"
+        );
         assert_eq!(node.incarnation(0).await, incarnation, "no restart");
         node.wait_ready().await;
     });

@@ -36,7 +36,9 @@ fn upgrade_changes_the_operator_and_no_node() {
         install_operator(&["--set", "podAnnotations.example\\.com/upgraded=yes"]).await;
         eventually("the new operator runs", || async {
             let selector = "app.kubernetes.io/name=status-operator";
-            let pods = kubectl(&["get", "pods", "-n", OPERATOR_NAMESPACE, "-l", selector, "-o", "json"]).await.json();
+            let pods = kubectl(&["get", "pods", "-n", OPERATOR_NAMESPACE, "-l", selector, "-o", "json"])
+                .await
+                .json();
             let items = pods["items"].as_array().cloned().unwrap_or_default();
             match &items[..] {
                 [one] if one["metadata"]["annotations"]["example.com/upgraded"] == "yes" => Ok(()),
@@ -59,6 +61,15 @@ fn the_operator_pod_is_admitted_under_restricted() {
         assert!(!out.stderr.contains("violate"), "{}", out.stderr);
         out.ok();
         kubectl(&["rollout", "restart", "-n", OPERATOR_NAMESPACE, "deployment/status-operator"]).await.ok();
-        kubectl(&["rollout", "status", "-n", OPERATOR_NAMESPACE, "deployment/status-operator", "--timeout=90s"]).await.ok();
+        kubectl(&[
+            "rollout",
+            "status",
+            "-n",
+            OPERATOR_NAMESPACE,
+            "deployment/status-operator",
+            "--timeout=90s",
+        ])
+        .await
+        .ok();
     });
 }

@@ -25,7 +25,8 @@ fn merged(base: &Value, change: &Value) -> Value {
 fn every_wrong_spec_is_refused_with_a_message_that_names_the_field() {
     test("refused", Access::Definitions, |env| async move {
         // The table that the definition's own tests use.
-        let table: Value = serde_yaml::from_str(include_str!("../../../../operator/api/tests/wrong-specs.yaml")).unwrap();
+        let table: Value =
+            serde_yaml::from_str(include_str!("../../../../operator/api/tests/wrong-specs.yaml")).unwrap();
         let base = &table["base"];
         let ns = &env.namespace;
         kubectl_file(&["create", "--dry-run=server"], ns, base).await.ok();
@@ -66,8 +67,11 @@ fn a_malformed_stored_object_stops_nobody_else() {
         let back = json!([{"op": "replace", "path": spec, "value": strict["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]}]);
         kubectl(&["patch", crd, "--type=json", "-p", &back.to_string()]).await.ok();
 
-        let pods = || async { kubectl(&["get", "pods", "-n", e2e_tests::OPERATOR_NAMESPACE, "-o", "json"]).await.json() };
-        let restarts = |pods: &Value| pods["items"][0]["status"]["containerStatuses"][0]["restartCount"].clone();
+        let pods = || async {
+            kubectl(&["get", "pods", "-n", e2e_tests::OPERATOR_NAMESPACE, "-o", "json"]).await.json()
+        };
+        let restarts =
+            |pods: &Value| pods["items"][0]["status"]["containerStatuses"][0]["restartCount"].clone();
         let before = restarts(&pods().await);
         env.ready("good", relay(1)).await;
         // A second change after the first one: the watch itself goes on.

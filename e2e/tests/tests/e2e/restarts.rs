@@ -15,7 +15,12 @@ async fn versions(namespace: &str) -> BTreeMap<String, String> {
         .as_array()
         .expect("a list")
         .iter()
-        .map(|o| (format!("{}/{}", text(&o["kind"]), text(&o["metadata"]["name"])), text(&o["metadata"]["resourceVersion"])))
+        .map(|o| {
+            (
+                format!("{}/{}", text(&o["kind"]), text(&o["metadata"]["name"])),
+                text(&o["metadata"]["resourceVersion"]),
+            )
+        })
         .collect()
 }
 
@@ -31,7 +36,11 @@ async fn operator_settled(pod: &str) {
                 .sum::<f64>()
         };
         let (leads, done) = (value("status_operator_leader"), value("status_operator_reconciles_total"));
-        if leads == 1.0 && done >= 1.0 { Ok(()) } else { Err(format!("leader {leads}, reconciles {done}: {text}")) }
+        if leads == 1.0 && done >= 1.0 {
+            Ok(())
+        } else {
+            Err(format!("leader {leads}, reconciles {done}: {text}"))
+        }
     })
     .await;
 }
@@ -52,7 +61,16 @@ fn an_operator_restart_changes_no_object() {
         assert!(before.len() > 15, "{before:?}");
         let old = operator_pod().await;
         kubectl(&["delete", "pod", "-n", OPERATOR_NAMESPACE, &old]).await.ok();
-        kubectl(&["rollout", "status", "-n", OPERATOR_NAMESPACE, "deployment/status-operator", "--timeout=60s"]).await.ok();
+        kubectl(&[
+            "rollout",
+            "status",
+            "-n",
+            OPERATOR_NAMESPACE,
+            "deployment/status-operator",
+            "--timeout=60s",
+        ])
+        .await
+        .ok();
         let new = operator_pod().await;
         assert_ne!(old, new);
         operator_settled(&new).await;

@@ -1,4 +1,4 @@
-//! Key layout. Costly to change: `docs/decisions/archive-layout.md` says why it is so.
+//! Key layout. Costly to change: `docs/decisions/0003-archive-layout.md` says why it is so.
 //!
 //! | family | key | value |
 //! |---|---|---|

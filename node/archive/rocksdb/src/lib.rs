@@ -2,7 +2,7 @@
 //!
 //! Owns one directory. Work runs on blocking threads: one that writes, one that frees
 //! space, and at most [`Settings::readers`] that read, each for one turn. Must never hold an iterator or snapshot between calls, and never touch a directory that is not its own.
-//! Facts: design of the archive in `docs/decisions/archive-layout.md`; `spec/waku-mailserver.md` §5.3, §5.4.
+//! Facts: design of the archive in `docs/decisions/0003-archive-layout.md`; `spec/waku-mailserver.md` §5.3, §5.4.
 //!
 //! Layers, outside in: [`RocksHistory`] (threads), `store` (writing), `read` (reading), `plan` (seeks or scan, pure),
 //! `directory` (topics of a day), `keys` (layout), `settings` (tuning), `format` (whose directory it is).

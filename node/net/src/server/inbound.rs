@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures::stream::FuturesUnordered;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{
@@ -140,7 +141,7 @@ impl Established {
         // Also when this task is dropped or panics the peer leaves the set.
         let mut leave = Leave { manager, entry, why: Error::Closed(DisconnectReason::NetworkError) };
         let ended = Arc::new(Ended::default());
-        let (mut routes, mut works) = (Vec::new(), Vec::new());
+        let (mut routes, mut works) = (Vec::new(), FuturesUnordered::new());
         for shared in connection.shared() {
             let served = |p: &&Arc<dyn crate::Protocol>| p.capabilities().contains(&shared.capability);
             let Some(protocol) = manager.protocols.iter().find(served) else { continue };
@@ -153,7 +154,8 @@ impl Established {
         }
         let Connection { reader, writer, .. } = connection;
         let outbox = Arc::clone(&leave.entry.outbox);
-        let why = session::run(reader, writer, outbox, routes, works, &ended).await;
+        let why = session::run(reader, writer, outbox, routes, &mut works, &ended).await;
+        session::finish(works).await;
         tracing::debug!(peer = %leave.entry.info.id, error = %why, "session ended");
         leave.why = why;
     }

@@ -13,6 +13,7 @@ use socket2::{Domain, Protocol as SocketProtocol, Socket, Type};
 use tokio::{
     net::TcpListener,
     sync::{Notify, broadcast},
+    task::AbortHandle,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -168,12 +169,17 @@ impl Manager {
 
     /// Closes every session with Disconnect 8 and refuses new ones.
     pub(crate) fn stop(&self) {
-        let outboxes: Vec<Arc<Outbox>> = {
+        let (pending, outboxes): (Vec<AbortHandle>, Vec<Arc<Outbox>>) = {
             let mut state = self.state.lock();
             state.stopping = true;
-            state.pending.drain().for_each(|pending| pending.abort());
-            state.peers.iter().map(|entry| Arc::clone(&entry.outbox)).collect()
+            (
+                state.pending.drain().collect(),
+                state.peers.iter().map(|entry| Arc::clone(&entry.outbox)).collect(),
+            )
         };
+        for connection in pending {
+            connection.abort();
+        }
         for outbox in outboxes {
             outbox.close(DisconnectReason::ClientQuitting);
         }

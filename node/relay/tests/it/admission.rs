@@ -49,7 +49,12 @@ fn s28_work_is_judged_with_the_distance_to_the_future() {
     let enough_now = Pow::exact(&envelope, 0).value();
     let admission = Admission { min_pow: enough_now, ..Admission::default() };
     admission.check(NOW + 5, &envelope, 0.0).unwrap();
-    assert_rejected(admission.check(NOW, &envelope, 0.0), "low_pow", Some(22), "envelope with low PoW received: PoW=");
+    assert_rejected(
+        admission.check(NOW, &envelope, 0.0),
+        "low_pow",
+        Some(22),
+        "envelope with low PoW received: PoW=",
+    );
 }
 
 /// Step 2, S24.
@@ -134,7 +139,12 @@ fn order_of_checks() {
 /// §12 Q03: ttl 0, and a ttl beyond expiry, whose time of sending wraps.
 #[test]
 fn q03_ttl_without_meaning() {
-    assert_rejected(check(&with_data(NOW + 1, 0, 10)), "invalid_ttl", Some(22), "envelope with invalid ttl 0");
+    assert_rejected(
+        check(&with_data(NOW + 1, 0, 10)),
+        "invalid_ttl",
+        Some(22),
+        "envelope with invalid ttl 0",
+    );
     let wraps_to_the_far_future = with_data(NOW, NOW + 1, 10);
     assert_eq!(wraps_to_the_far_future.sent(), u32::MAX);
     assert_rejected(check(&wraps_to_the_far_future), "in_future", Some(21), "envelope from future");

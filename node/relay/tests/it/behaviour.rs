@@ -141,7 +141,8 @@ fn a_newcomer_gets_the_matching_pool() {
     post(&mut core, a, &envelopes.iter().collect::<Vec<_>>());
     let all = core.add_peer(SourceId(2), PeerInterest::Full, 0.0);
     assert_eq!(drain(&mut core, all), hashes(&envelopes));
-    let of_topic_1: Vec<_> = envelopes.iter().filter(|e| e.topic() == topic(1)).map(WireEnvelope::hash).collect();
+    let of_topic_1: Vec<_> =
+        envelopes.iter().filter(|e| e.topic() == topic(1)).map(WireEnvelope::hash).collect();
     for interest in [
         PeerInterest::topics(vec![topic(1)]),
         PeerInterest::bloom(Bloom::of_topic(topic(1))),

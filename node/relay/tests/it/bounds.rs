@@ -21,7 +21,10 @@ fn over_the_count_cap_the_latest_expiry_goes_first() {
     let e: Vec<_> = [30, 10, 20].iter().map(|s| envelope(*s, topic(1), NOW + s, 10)).collect();
     core.ingest(Some(a), &batch(&e));
     let later = envelope(40, topic(1), NOW + 40, 10);
-    assert_eq!(core.ingest(Some(a), &batch(std::slice::from_ref(&later))).verdicts, [Verdict::Rejected(Rejection::PoolFull)]);
+    assert_eq!(
+        core.ingest(Some(a), &batch(std::slice::from_ref(&later))).verdicts,
+        [Verdict::Rejected(Rejection::PoolFull)]
+    );
     assert!(!core.contains(&later.hash()));
     let sooner = envelope(5, topic(1), NOW + 5, 10);
     assert_eq!(core.ingest(Some(a), &batch(std::slice::from_ref(&sooner))).verdicts, [Verdict::New]);
@@ -91,7 +94,11 @@ fn long_searches_come_in_turns() {
 fn a_packet_keeps_its_limit_unless_one_envelope_alone_exceeds_it() {
     let mut core = RelayCore::new(Config::default());
     let e = [10, 500, 3000, 10].map(|length| envelope(1000 + length, topic(1), NOW + 50, length as usize));
-    let e: Vec<_> = e.into_iter().enumerate().map(|(n, e)| if n == 3 { envelope(7, topic(1), NOW + 50, 10) } else { e }).collect();
+    let e: Vec<_> = e
+        .into_iter()
+        .enumerate()
+        .map(|(n, e)| if n == 3 { envelope(7, topic(1), NOW + 50, 10) } else { e })
+        .collect();
     core.ingest(None, &batch(&e));
     let slot = core.add_peer(SourceId(1), PeerInterest::Full, 0.0);
     let mut sizes = Vec::new();

@@ -151,8 +151,10 @@ impl Model {
     }
 
     fn ingest(&mut self, from: Option<usize>, batch: &[(u32, u8, u32, usize)]) {
-        let envelopes: Vec<_> =
-            batch.iter().map(|(n, t, life, length)| envelope(*n, topic(*t), self.now + life, *length)).collect();
+        let envelopes: Vec<_> = batch
+            .iter()
+            .map(|(n, t, life, length)| envelope(*n, topic(*t), self.now + life, *length))
+            .collect();
         let prepared: Vec<_> = envelopes
             .iter()
             .map(|e| Prepared {

@@ -1,6 +1,8 @@
 //! `statusctl`: a client on the command line. Prints JSON lines; errors are one plain line on standard error.
 
+mod history;
 mod local;
+mod post;
 mod session;
 
 use std::{ffi::OsString, io::Write as _, process::ExitCode};
@@ -31,11 +33,11 @@ enum Command {
     /// Open a session and print who is there.
     Connect(session::ConnectArguments),
     /// Post envelopes.
-    Post(session::PostArguments),
+    Post(post::PostArguments),
     /// Print the envelopes that arrive, a line each.
     Watch(session::WatchArguments),
     /// Ask a mailserver for history: envelopes, a line each, then the completion.
-    History(session::HistoryArguments),
+    History(history::HistoryArguments),
     /// Print the completion script of a shell.
     Completion {
         /// Which shell.
@@ -91,9 +93,9 @@ pub(crate) fn main(args: Vec<OsString>) -> ExitCode {
             Ok(())
         }
         Command::Connect(arguments) => run(session::connect(&arguments)),
-        Command::Post(arguments) => run(session::post(&arguments)),
+        Command::Post(arguments) => run(post::post(&arguments)),
         Command::Watch(arguments) => run(session::watch(&arguments)),
-        Command::History(arguments) => run(session::history(&arguments)),
+        Command::History(arguments) => run(history::history(&arguments)),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,8 +2,8 @@
 
 use enode::{NodeKey, PublicKey, keccak256};
 use rand::RngCore as _;
-use secp256k1::ecdsa::{RecoverableSignature, RecoveryId};
 use secp256k1::Message;
+use secp256k1::ecdsa::{RecoverableSignature, RecoveryId};
 
 use super::PayloadError;
 
@@ -37,7 +37,11 @@ pub struct Payload {
 ///
 /// # Errors
 /// [`PayloadError::TooLong`] above 16 777 215 bytes.
-pub fn build(payload: &[u8], padding: Padding<'_>, signer: Option<&NodeKey>) -> Result<Vec<u8>, PayloadError> {
+pub fn build(
+    payload: &[u8],
+    padding: Padding<'_>,
+    signer: Option<&NodeKey>,
+) -> Result<Vec<u8>, PayloadError> {
     let size = u32::try_from(payload.len()).map_err(|_| PayloadError::TooLong)?.to_le_bytes();
     let (size_length, size): (u8, &[u8]) = match size {
         [a, 0, 0, 0] => (1, &[a]),
@@ -77,7 +81,8 @@ pub fn build(payload: &[u8], padding: Padding<'_>, signer: Option<&NodeKey>) -> 
 pub fn parse(plain: &[u8]) -> Result<Payload, PayloadError> {
     let (flags, rest) = plain.split_first().ok_or(PayloadError::Layout)?;
     let (body, source) = if flags & SIGNED != 0 {
-        let split = rest.len().checked_sub(SIGNATURE_LENGTH).filter(|left| *left > 0).ok_or(PayloadError::Layout)?;
+        let split =
+            rest.len().checked_sub(SIGNATURE_LENGTH).filter(|left| *left > 0).ok_or(PayloadError::Layout)?;
         let (body, signature) = rest.split_at(split);
         (body, Some(recover(&plain[..=split], signature)?))
     } else {

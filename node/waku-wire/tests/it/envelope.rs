@@ -114,7 +114,10 @@ fn section_2_1_decoding_rules() {
         WireEnvelope::decode(&Bytes::from(hex("c88080830000008080"))),
         Err(WireError::Length { field: "topic", actual: 3, wanted: "4" })
     );
-    assert!(WireEnvelope::decode(&Bytes::from(hex("c980808400000000 0580"))).is_ok(), "a data byte as itself");
+    assert!(
+        WireEnvelope::decode(&Bytes::from(hex("c980808400000000 0580"))).is_ok(),
+        "a data byte as itself"
+    );
 }
 
 /// §2.4: the second hash is taken only when size and ttl do not settle the question.
@@ -140,7 +143,9 @@ fn unsealed(ttl: u32, length: usize) -> Envelope {
 /// §2.5, §12 Q04: a sealed envelope passes the checker, also where the reference's sealer falls short of it.
 #[test]
 fn section_2_5_sealed_reaches_its_target() {
-    for (ttl, length, target) in [(50, 300, 0.002), (256, 65_536, 0.000_002), (1, 0, 1.0), (u32::MAX, 10, 1e-10)] {
+    for (ttl, length, target) in
+        [(50, 300, 0.002), (256, 65_536, 0.000_002), (1, 0, 1.0), (u32::MAX, 10, 1e-10)]
+    {
         let sealed = seal(unsealed(ttl, length), target, || true).unwrap();
         assert!(pow::Pow::exact(&sealed, 0).value() >= target, "{ttl} {length} {target}");
     }

@@ -49,14 +49,26 @@ fn v15_node_id_and_test_keys() {
     let key: PublicKey = "19872f94b1e776da3a13e25afa71b47dfa99e658afd6427ea8d6e03c22a99f13590205a8826443e95a37eee1d815fc433af7a8ca9a8d0df7943d1f55684045b7".parse().unwrap();
     assert_eq!(key.node_id().to_string(), "10841e6db5c02fc331bf36a8d2a9137a1696d9d3b6b1f872f780e02aa8ec5bba");
     for (secret, public) in [
-        ("d49dcf37238dc8a7aac57dc61b9fee68f0a97f062968978b9fafa7d1033d03a9", "82c4d72810c43f35c57f02b1b6bb0099a1cd58a44c4b210ccd10f326330ce41f0610144ec77e28036f7eb09cf87eababb659c58d1a9a832a3097e70ec7c7ecef"),
-        ("73fd6143c48e80ed3c56ea159fe7494a0b6b393a392227b422f4c3e8f1b54f98", "2ddee4287b8edb70c13f91e61017a13ab7a213160f49b3ca0255a6c8b885e7e2562f8ecbcc30642dee87e8b15c052a22acbf1662e48d57da6ada54891af51fd3"),
-        ("119dd32adb1daa7a4c7bf77f847fb28730785aa92947edf42fdd997b54de40dc", "6b03257674c6c60b57a605553cc695f05a202022a5e3f2b847ba91f1583218c7f5e1f996e39df90484861d9b2ba75de699642ebe8e0498e050c77a75e6c11152"),
+        (
+            "d49dcf37238dc8a7aac57dc61b9fee68f0a97f062968978b9fafa7d1033d03a9",
+            "82c4d72810c43f35c57f02b1b6bb0099a1cd58a44c4b210ccd10f326330ce41f0610144ec77e28036f7eb09cf87eababb659c58d1a9a832a3097e70ec7c7ecef",
+        ),
+        (
+            "73fd6143c48e80ed3c56ea159fe7494a0b6b393a392227b422f4c3e8f1b54f98",
+            "2ddee4287b8edb70c13f91e61017a13ab7a213160f49b3ca0255a6c8b885e7e2562f8ecbcc30642dee87e8b15c052a22acbf1662e48d57da6ada54891af51fd3",
+        ),
+        (
+            "119dd32adb1daa7a4c7bf77f847fb28730785aa92947edf42fdd997b54de40dc",
+            "6b03257674c6c60b57a605553cc695f05a202022a5e3f2b847ba91f1583218c7f5e1f996e39df90484861d9b2ba75de699642ebe8e0498e050c77a75e6c11152",
+        ),
     ] {
         assert_eq!(NodeKey::from_hex(secret).unwrap().public_key().to_string(), public);
     }
     assert_eq!(
-        NodeKey::from_hex("d49dcf37238dc8a7aac57dc61b9fee68f0a97f062968978b9fafa7d1033d03a9").unwrap().node_id().to_string(),
+        NodeKey::from_hex("d49dcf37238dc8a7aac57dc61b9fee68f0a97f062968978b9fafa7d1033d03a9")
+            .unwrap()
+            .node_id()
+            .to_string(),
         "5b84573f56ed156a450d681883829f062cbd25a578ca1dc0e747dc1b38dfe43b"
     );
 }
@@ -71,7 +83,14 @@ fn v28_topic_text() {
         assert_eq!(serde_json::from_str::<Topic>(&json).unwrap(), topic);
     }
     for bad in [
-        "0x000000", "0x0000000", "0x000000000", "0x0000000000", "000000", "0000000", "000000000", "0000000000",
+        "0x000000",
+        "0x0000000",
+        "0x000000000",
+        "0x0000000000",
+        "000000",
+        "0000000",
+        "000000000",
+        "0000000000",
         "abcdefg0",
     ] {
         assert!(serde_json::from_str::<Topic>(&format!("\"{bad}\"")).is_err(), "{bad}");

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use enode::NodeKey;
 use waku_wire::{
-    Bloom, Completion, Cursor, Envelope, EnvelopeHash, MessagesRequest, P2pRequest, SymmetricKey, Topic, messages,
+    Bloom, Completion, Cursor, Envelope, EnvelopeHash, MessagesRequest, P2pRequest, SymmetricKey, Topic,
+    messages,
     payload::{Padding, build, decrypt_symmetric, encrypt_symmetric_with, parse},
     pow::Pow,
     seal::seal,
@@ -86,7 +87,8 @@ fn v40_canary_request_read() {
     let request = P2pRequest::decode(&Bytes::from(hex(V40))).unwrap();
     assert_eq!(hex::encode(request.id()), V40_ID);
     let P2pRequest::Envelope(envelope) = request else { panic!("form A is an envelope") };
-    let plain = decrypt_symmetric(&envelope.data(), &SymmetricKey::from_password("status-offline-inbox")).unwrap();
+    let plain =
+        decrypt_symmetric(&envelope.data(), &SymmetricKey::from_password("status-offline-inbox")).unwrap();
     let parsed = parse(&plain).unwrap();
     assert!(parsed.source.is_some());
     assert_eq!(MessagesRequest::decode(&parsed.payload).unwrap(), v40_request());
@@ -134,8 +136,14 @@ fn v42_v43_v44_success() {
 fn v45_errors() {
     let request = hex(V40_ID).try_into().unwrap();
     for (error, vector) in [
-        ("rate limit exceeded", "b8394552524f523d83078237451f065f5e0b2515e12f4869f55e3b7f33232d80867fbb561e5d152072617465206c696d6974206578636565646564"),
-        ("failed to decrypt p2p request", "b8434552524f523d83078237451f065f5e0b2515e12f4869f55e3b7f33232d80867fbb561e5d15206661696c656420746f2064656372797074207032702072657175657374"),
+        (
+            "rate limit exceeded",
+            "b8394552524f523d83078237451f065f5e0b2515e12f4869f55e3b7f33232d80867fbb561e5d152072617465206c696d6974206578636565646564",
+        ),
+        (
+            "failed to decrypt p2p request",
+            "b8434552524f523d83078237451f065f5e0b2515e12f4869f55e3b7f33232d80867fbb561e5d15206661696c656420746f2064656372797074207032702072657175657374",
+        ),
     ] {
         let completion = Completion::Failure { request, error: error.to_owned() };
         assert_eq!(hex::encode(completion.encode()), vector);
@@ -192,7 +200,11 @@ fn section_5_6_request_forms() {
     let mut long_id = hex("e9 a2 0909");
     long_id.extend_from_slice(&[5; 32]);
     long_id.extend_from_slice(&hex("3264808080c0"));
-    assert_eq!(P2pRequest::decode(&Bytes::from(long_id)).unwrap().id(), [5; 32], "long id, right-most 32 bytes");
+    assert_eq!(
+        P2pRequest::decode(&Bytes::from(long_id)).unwrap().id(),
+        [5; 32],
+        "long id, right-most 32 bytes"
+    );
     let P2pRequest::Plain { request, .. } = plain("d00132648080 80c9 83010203 84cd423760").unwrap() else {
         panic!("plain form")
     };

@@ -23,7 +23,9 @@ fn topic(text: &str) -> Topic {
 }
 
 fn envelope(expiry: u32, ttl: u32, topic_text: &str, data: &str, nonce: u64) -> WireEnvelope {
-    Envelope { expiry, ttl, topic: topic(topic_text), data: Bytes::from(hex(data)), nonce }.encode().expect("encodes")
+    Envelope { expiry, ttl, topic: topic(topic_text), data: Bytes::from(hex(data)), nonce }
+        .encode()
+        .expect("encodes")
 }
 
 /// V16's `data`, also the data of V30.

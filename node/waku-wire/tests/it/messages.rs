@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use waku_wire::{
-    EnvelopeError, EnvelopeHash, MessageResponse, TIME_NOT_SYNCED, decode_batch_ack, encode_batch_ack, messages,
+    EnvelopeError, EnvelopeHash, MessageResponse, TIME_NOT_SYNCED, decode_batch_ack, encode_batch_ack,
+    messages,
 };
 
 use super::{envelope, hex, v30};
@@ -20,10 +21,7 @@ fn batch() -> [u8; 32] {
 #[test]
 fn v31_messages_packet() {
     let e = envelope(0, 30, "01000000", "010101", 0);
-    assert_eq!(
-        e.hash().to_string(),
-        "67271693ec77c3c26464c7253f36c8ab3045b307c7f6ae68fb0fe70b1f642197"
-    );
+    assert_eq!(e.hash().to_string(), "67271693ec77c3c26464c7253f36c8ab3045b307c7f6ae68fb0fe70b1f642197");
     let payload = messages::encode([e.raw().as_ref()]);
     assert_eq!(hex::encode(&payload), "cdcc801e84010000008301010180");
     assert_eq!(messages::encoded_length(e.raw().len()), payload.len());

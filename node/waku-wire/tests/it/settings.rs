@@ -1,6 +1,8 @@
 //! §4.3 "Applying options", §4.5, and the rows of §9.1 that it decides.
 
-use waku_wire::{Bloom, InvalidSetting, PeerInterest, PeerSettings, ProtocolVersion::V1, StatusOptions, Topic};
+use waku_wire::{
+    Bloom, InvalidSetting, PeerInterest, PeerSettings, ProtocolVersion::V1, StatusOptions, Topic,
+};
 
 use super::{hex, topic};
 
@@ -94,8 +96,7 @@ fn s37_reference_bloom_of_v06() {
 #[test]
 fn section_4_3_stops_at_the_first_error_and_keeps_the_rest() {
     let mut settings = PeerSettings::default();
-    let options =
-        StatusOptions { pow_requirement: Some(0.5), confirmations: Some(true), ..bloom(vec![1]) };
+    let options = StatusOptions { pow_requirement: Some(0.5), confirmations: Some(true), ..bloom(vec![1]) };
     assert!(settings.apply(options).is_err());
     assert_eq!(settings.pow_requirement, 0.5);
     assert!(!settings.confirmations);

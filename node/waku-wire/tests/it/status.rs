@@ -1,7 +1,8 @@
 //! §10.5 and the decoding rules of §4.2.
 
 use waku_wire::{
-    Bloom, ProtocolVersion::{self, V0, V1},
+    Bloom,
+    ProtocolVersion::{self, V0, V1},
     RateLimits, StatusOptions, Topic, WireError,
 };
 
@@ -85,7 +86,9 @@ fn v25_v26_backward_and_forward_compatible() {
         assert_eq!(hex::encode(only_pow.encode_update(version)), vector);
         assert_eq!(StatusOptions::decode_update(version, &hex(vector)).unwrap(), only_pow);
     }
-    for (version, vector) in [(V1, "ceca80884000666666666666c2630a"), (V0, "d0ca30884000666666666666c48239390a")] {
+    for (version, vector) in
+        [(V1, "ceca80884000666666666666c2630a"), (V0, "d0ca30884000666666666666c48239390a")]
+    {
         assert_eq!(StatusOptions::decode_update(version, &hex(vector)).unwrap(), only_pow);
     }
 }
@@ -112,7 +115,11 @@ fn v27_updates() {
         (V1, topics(vec![topic("cd423760")]), "c8c705c584cd423760"),
         (V0, topics(vec![topic("cd423760")]), "c8c735c584cd423760"),
         (V1, topics(vec![]), "c3c205c0"),
-        (V1, StatusOptions { pow_requirement: Some(0.2), ..StatusOptions::default() }, "cbca80883fc999999999999a"),
+        (
+            V1,
+            StatusOptions { pow_requirement: Some(0.2), ..StatusOptions::default() },
+            "cbca80883fc999999999999a",
+        ),
         (V1, StatusOptions::default(), "c0"),
         (
             V1,

@@ -9,7 +9,7 @@ pub(crate) mod objects;
 pub(crate) mod world;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     convert::Infallible,
     sync::Arc,
 };
@@ -46,6 +46,9 @@ pub(crate) struct Write {
     pub(crate) path: String,
 }
 
+/// Verb, API group and resource: what a request needs a rule for.
+pub(crate) type Right = (&'static str, String, String);
+
 #[derive(Default)]
 struct State {
     version: u64,
@@ -58,6 +61,7 @@ struct State {
     requests: usize,
     fault: Option<(usize, Fault)>,
     refused: Vec<String>,
+    used: BTreeSet<Right>,
     groups: Vec<&'static str>,
 }
 
@@ -86,6 +90,11 @@ impl FakeApi {
     /// Whether the fault of [`Self::fail_at`] has happened.
     pub(crate) fn has_failed(&self) -> bool {
         self.0.lock().fault.is_none()
+    }
+
+    /// The rights that the requests so far needed.
+    pub(crate) fn rights_used(&self) -> BTreeSet<Right> {
+        self.0.lock().used.clone()
     }
 
     /// Answers every write of a path that contains `part` with 422 from now on.
@@ -166,6 +175,7 @@ impl FakeApi {
             return Ok(group);
         }
         let path = Path::parse(parts.uri.path());
+        state.needs(&parts.method, &path, &query);
         if parts.method == Method::GET && path.name.is_empty() {
             return Ok(state.list_or_watch(&path, &query));
         }
@@ -211,6 +221,24 @@ impl State {
         } else {
             failure(StatusCode::NOT_FOUND, "NotFound")
         })
+    }
+
+    fn needs(&mut self, method: &Method, path: &Path, query: &HashMap<String, String>) {
+        let verb = match *method {
+            Method::GET if query.get("watch").is_some_and(|w| w == "true") => "watch",
+            Method::GET if path.name.is_empty() => "list",
+            Method::GET => "get",
+            Method::POST => "create",
+            Method::PUT => "update",
+            Method::PATCH => "patch",
+            _ => "delete",
+        };
+        let resource = format!("{}{}", path.plural, if path.status { "/status" } else { "" });
+        // Applying what does not exist is a creation as well.
+        if verb == "patch" && !path.status && !self.objects.contains_key(path) {
+            self.used.insert(("create", path.group.clone(), resource.clone()));
+        }
+        self.used.insert((verb, path.group.clone(), resource));
     }
 
     fn list_or_watch(&mut self, path: &Path, query: &HashMap<String, String>) -> Answer {

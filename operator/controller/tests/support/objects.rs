@@ -29,6 +29,7 @@ impl Path {
             "poddisruptionbudgets" => "policy",
             "servicemonitors" => "monitoring.coreos.com",
             "leases" => "coordination.k8s.io",
+            "events" => "events.k8s.io",
             _ => "",
         };
         let of = |s: &str| s.to_owned();

@@ -1,0 +1,7 @@
+//! Servers and clients on loopback: one file a subject, one function a claim.
+
+mod common;
+mod dialing;
+mod flow;
+mod limits;
+mod sessions;

@@ -1,0 +1,88 @@
+//! The archive of a mailserver: opened, written to in groups, kept within its retention, closed.
+//! Facts: design §2 "Archive".
+
+use std::{num::NonZeroU64, path::PathBuf, sync::Arc, time::Duration};
+
+use archive::{ArchiveError, History, Retention, Writer, WriterConfig, WriterTask};
+use archive_rocksdb::{RocksHistory, Settings};
+use node_config::MailserverConfig;
+use prometheus::Registry;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::{clock::unix_seconds, exit::ExitError};
+
+/// Between two looks at what is too old or too much. Retention goes by whole hours, space by what comes in.
+const RETENTION_TICK: Duration = Duration::from_mins(5);
+
+/// An open archive.
+pub(crate) struct Archive {
+    /// For reading.
+    pub(crate) history: Arc<dyn History>,
+    /// For writing.
+    pub(crate) writer: Writer,
+    /// Of mailserver and writer.
+    pub(crate) metrics: Arc<mailserver::Metrics>,
+    retention: Retention,
+}
+
+impl Archive {
+    /// Opens the archive and gives the writer's task, which the caller runs.
+    ///
+    /// # Errors
+    /// [`ExitError::Archive`].
+    pub(crate) async fn open(
+        config: &MailserverConfig,
+        registry: &Registry,
+    ) -> Result<(Self, WriterTask), ExitError> {
+        let path: PathBuf = config.data_dir.clone();
+        let open = tokio::task::spawn_blocking(move || RocksHistory::open(&path, &Settings::default()));
+        let history = open
+            .await
+            .map_err(|error| ArchiveError::Io(format!("opening ended early: {error}")))
+            .and_then(|opened| opened)?;
+        let history: Arc<dyn History> = Arc::new(history);
+        let metrics = mailserver::Metrics::new(registry, history.label())?;
+        let metrics = Arc::new(metrics);
+        metrics.set_archived(history.stats().await?.envelopes);
+        let (writer, task) = Writer::new(
+            Arc::clone(&history),
+            WriterConfig::default(),
+            Arc::clone(&metrics) as Arc<dyn archive::WriterObserver>,
+        );
+        let retention = Retention {
+            max_age: config.retention.map(|age| u32::try_from(age.as_secs()).unwrap_or(u32::MAX)),
+            max_bytes: config.max_bytes.map(NonZeroU64::get),
+        };
+        Ok((Self { history, writer, metrics, retention }, task))
+    }
+
+    /// Evicts what is too old or too much, now and from time to time.
+    pub(crate) fn keep_retention(&self) -> impl Future<Output = ()> + Send + 'static {
+        let (history, metrics, retention) =
+            (Arc::clone(&self.history), Arc::clone(&self.metrics), self.retention);
+        async move {
+            let mut tick = interval(RETENTION_TICK);
+            tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                tick.tick().await;
+                match history.evict(retention, unix_seconds()).await {
+                    Ok(evicted) if evicted.rows > 0 => {
+                        tracing::info!(
+                            rows = evicted.rows,
+                            bytes = evicted.bytes,
+                            floor = evicted.floor,
+                            "evicted history"
+                        );
+                    }
+                    Ok(_) => {}
+                    Err(error) => {
+                        tracing::warn!(%error, "history could not be evicted; it will be tried again")
+                    }
+                }
+                if let Ok(stats) = history.stats().await {
+                    metrics.set_archived(stats.envelopes);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! The running node as RPC, metrics and live settings see it: its devp2p server, its record, its static peers.
+//! Facts: `spec/operations.md` §2.2, `spec/devp2p.md` §2.8 (peer name).
+
+use std::{io, path::PathBuf};
+
+use devp2p::Handle;
+use enode::{Endpoint, Enode, EnodeUrl, RecordError};
+use parking_lot::Mutex;
+use serde_json::Map;
+
+use crate::{
+    rpc::{Backend, NodeInfo, PeerEntry, PeerNetwork, Ports, peer_protocols, waku_protocol},
+    sequence::Sequence,
+};
+
+/// Most peers added by RPC.
+const MAX_ADDED_PEERS: usize = 1000;
+
+/// Version of the program, without a leading `v`.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The peer name: four segments, which other clients split.
+pub(crate) fn client_name() -> String {
+    let arch = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    format!("Statusd/v{VERSION}/{}-{arch}/rust{}", std::env::consts::OS, env!("CARGO_PKG_RUST_VERSION"))
+}
+
+/// What waku announces, for `admin_nodeInfo`.
+pub(crate) struct WakuDetails {
+    pub(crate) max_message_size: u32,
+    pub(crate) minimum_pow: f64,
+}
+
+/// Why an address is not advertised. The old one stays.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AdvertiseError {
+    /// Signing.
+    #[error("cannot sign the node record: {0}")]
+    Sign(#[from] RecordError),
+    /// Keeping the sequence number.
+    #[error("cannot keep the record's sequence number in {}: {source}; free space in DataDir", .path.display())]
+    Keep { path: PathBuf, source: io::Error },
+}
+
+/// The running node.
+pub(crate) struct Node {
+    p2p: Handle,
+    network_id: u64,
+    waku: Option<WakuDetails>,
+    sequence: Sequence,
+    statics: Mutex<Statics>,
+}
+
+/// Static peers by who wants them.
+struct Statics {
+    configured: Vec<EnodeUrl>,
+    live: Vec<EnodeUrl>,
+    added: Vec<EnodeUrl>,
+}
+
+impl Node {
+    /// A node around a running server that keeps `configured` and `live` peers.
+    pub(crate) fn new(
+        p2p: Handle,
+        network_id: u64,
+        waku: Option<WakuDetails>,
+        sequence: Sequence,
+        (configured, live): (Vec<EnodeUrl>, Vec<EnodeUrl>),
+    ) -> Self {
+        let statics = Mutex::new(Statics { configured, live, added: Vec::new() });
+        Self { p2p, network_id, waku, sequence, statics }
+    }
+
+    /// The devp2p server.
+    pub(crate) fn p2p(&self) -> &Handle {
+        &self.p2p
+    }
+
+    /// Advertises `endpoint` from now on, if it is another one. Only one task may call this.
+    ///
+    /// # Errors
+    /// [`AdvertiseError`]; the old address stays.
+    pub(crate) async fn advertise(&self, endpoint: Option<Endpoint>) -> Result<(), AdvertiseError> {
+        if self.p2p.advertised() == endpoint {
+            return Ok(());
+        }
+        // Kept before it is published: after a crash a number may be skipped, but never used twice.
+        let next = self.p2p.record().seq() + 1;
+        let keep = |source| AdvertiseError::Keep { path: self.sequence.path().to_owned(), source };
+        let sequence = self.sequence.clone();
+        tokio::task::spawn_blocking(move || sequence.keep(next))
+            .await
+            .map_err(|error| keep(io::Error::other(error)))?
+            .map_err(keep)?;
+        self.p2p.set_advertised(endpoint)?;
+        tracing::info!(enode = %self.p2p.enode(), "the advertised address changed");
+        Ok(())
+    }
+
+    /// Makes `live` the static peers of the live file.
+    pub(crate) fn set_live_peers(&self, live: Vec<EnodeUrl>) {
+        let mut statics = self.statics.lock();
+        statics.live = live;
+        self.p2p.set_static_peers(statics.all());
+    }
+}
+
+impl Statics {
+    fn all(&self) -> Vec<EnodeUrl> {
+        [&self.configured, &self.live, &self.added].into_iter().flatten().cloned().collect()
+    }
+}
+
+impl Backend for Node {
+    fn client_name(&self) -> String {
+        self.p2p.hello().name.clone()
+    }
+
+    fn network_id(&self) -> u64 {
+        self.network_id
+    }
+
+    fn peer_count(&self) -> usize {
+        self.p2p.peer_count()
+    }
+
+    fn peer_names(&self) -> Vec<String> {
+        self.p2p.peers().iter().map(|peer| peer.name.clone()).collect()
+    }
+
+    fn enode(&self) -> Enode {
+        self.p2p.enode()
+    }
+
+    fn info(&self) -> NodeInfo {
+        let (enode, listen) = (self.p2p.enode(), self.p2p.local_addr());
+        NodeInfo {
+            id: enode.node_id().to_string(),
+            name: self.client_name(),
+            enode: enode.to_string(),
+            enr: self.p2p.record().to_string(),
+            ip: enode.endpoint.map(|endpoint| endpoint.ip.to_string()).unwrap_or_default(),
+            ports: match enode.endpoint {
+                Some(endpoint) => Ports { discovery: endpoint.udp, listener: endpoint.tcp },
+                None => Ports { discovery: 0, listener: listen.map_or(0, |listen| listen.port()) },
+            },
+            listen_addr: listen.map(|listen| listen.to_string()).unwrap_or_default(),
+            protocols: self
+                .waku
+                .as_ref()
+                .map_or_else(Map::new, |waku| waku_protocol(waku.max_message_size, waku.minimum_pow)),
+        }
+    }
+
+    fn peers(&self) -> Vec<PeerEntry> {
+        self.p2p
+            .peers()
+            .iter()
+            .map(|peer| PeerEntry {
+                enode: peer.enode.to_string(),
+                id: peer.id.to_string(),
+                name: peer.name.clone(),
+                caps: peer.capabilities.iter().map(|cap| format!("{}/{}", cap.name, cap.version)).collect(),
+                network: PeerNetwork {
+                    local_address: peer.local_addr.to_string(),
+                    remote_address: peer.remote_addr.to_string(),
+                    inbound: peer.inbound,
+                    trusted: peer.trusted(),
+                    is_static: peer.is_static,
+                },
+                protocols: peer_protocols(peer.shared.iter().map(|cap| cap.name.clone())),
+            })
+            .collect()
+    }
+
+    fn add_peer(&self, peer: EnodeUrl) -> Result<(), String> {
+        if peer.address.is_none() {
+            return Err("invalid enode: no address to dial, want enode://<128 hex>@<host>:<port>".to_owned());
+        }
+        let mut statics = self.statics.lock();
+        statics.added.retain(|known| known.public_key != peer.public_key);
+        if statics.added.len() >= MAX_ADDED_PEERS {
+            return Err(format!(
+                "{MAX_ADDED_PEERS} peers were added already; restart the node to forget them"
+            ));
+        }
+        statics.added.push(peer.clone());
+        self.p2p.add_peer(peer);
+        Ok(())
+    }
+}

@@ -1,0 +1,68 @@
+//! A node with fixed answers, to test shapes without one.
+
+use enode::{Enode, EnodeUrl};
+use parking_lot::Mutex;
+
+use super::{Backend, NodeInfo, PeerEntry, PeerNetwork, Ports, peer_protocols, waku_protocol};
+
+#[derive(Default)]
+pub(crate) struct Sample {
+    pub(crate) enode: Mutex<Option<String>>,
+    pub(crate) names: Mutex<Vec<String>>,
+    pub(crate) added: Mutex<Vec<EnodeUrl>>,
+}
+
+pub(crate) const PUBLIC: &str = "ca634cae0d49acb401d8a4c6b6fe8c55b70d115bf400769cc1400f3258cd31387574077f301b421bc84df7266c44e9e6d569fc56be00812904767bf5ccd1fc7f";
+
+impl Backend for Sample {
+    fn client_name(&self) -> String {
+        "Statusd/v1.2.3/linux-amd64/rust1.95".into()
+    }
+    fn network_id(&self) -> u64 {
+        3
+    }
+    fn peer_count(&self) -> usize {
+        17
+    }
+    fn peer_names(&self) -> Vec<String> {
+        self.names.lock().clone()
+    }
+    fn info(&self) -> NodeInfo {
+        NodeInfo {
+            id: "a4".repeat(32),
+            name: self.client_name(),
+            enode: format!("enode://{PUBLIC}@127.0.0.1:30303?discport=0"),
+            enr: "enr:-abc".into(),
+            ip: "127.0.0.1".into(),
+            ports: Ports { discovery: 0, listener: 30303 },
+            listen_addr: "[::]:30303".into(),
+            protocols: waku_protocol(1_048_576, 0.000_002),
+        }
+    }
+    fn peers(&self) -> Vec<PeerEntry> {
+        ["ff", "0a"]
+            .map(|id| PeerEntry {
+                enode: format!("enode://{PUBLIC}@203.0.113.7:443"),
+                id: id.repeat(32),
+                name: "StatusIM/v1.14.0/android-arm64/go1.16".into(),
+                caps: vec!["waku/0".into(), "waku/1".into()],
+                network: PeerNetwork {
+                    local_address: "10.0.0.2:30303".into(),
+                    remote_address: "203.0.113.7:49152".into(),
+                    inbound: true,
+                    trusted: false,
+                    is_static: false,
+                },
+                protocols: peer_protocols(["waku".to_owned()].into_iter()),
+            })
+            .into()
+    }
+    fn enode(&self) -> Enode {
+        let text = self.enode.lock().clone().unwrap_or_else(|| format!("enode://{PUBLIC}"));
+        text.parse().unwrap()
+    }
+    fn add_peer(&self, peer: EnodeUrl) -> Result<(), String> {
+        self.added.lock().push(peer);
+        Ok(())
+    }
+}

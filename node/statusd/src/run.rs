@@ -1,0 +1,346 @@
+//! Starting the node part by part, and stopping it in the reverse order.
+//!
+//! Nothing listens before everything behind it is there; what is confirmed is on disk before the process ends.
+//! Facts: design §2 "Stop"; `spec/operations.md` §1.2.
+
+use std::{
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use archive::History;
+use devp2p::{Handle, Manager, Protocol, StartError};
+use enode::{Endpoint, EnodeUrl, NodeKey};
+use mailserver::Mailserver;
+use node_config::{LiveFile, NodeConfig, Password, Secret};
+use sd_notify::NotifyState;
+use tokio::{
+    net::TcpListener,
+    time::{interval, timeout},
+};
+use waku::Waku;
+
+use crate::{
+    clock::unix_seconds,
+    datadir::DataDir,
+    exit::ExitError,
+    files::{MAX_SECRET_BYTES, read_password, read_text},
+    health::Health,
+    history::Archive,
+    http, identity,
+    live::{self, Live},
+    metrics::Metrics,
+    node::{Node, VERSION, WakuDetails, client_name},
+    parts::Parts,
+    rpc::{self, Backend, Rpc, Token, WriteAccess},
+    sequence::Sequence,
+    stop::{Signals, tell},
+    watch::DirWatch,
+    web::{self, Web},
+};
+
+/// Longest time that sessions get to end.
+const SESSIONS_STOP: Duration = Duration::from_secs(5);
+/// Longest time for the whole stop; below the 30 s after which supervisors kill.
+const STOP: Duration = Duration::from_secs(25);
+
+/// Runs a node until a signal comes, or a part of it fails.
+///
+/// # Errors
+/// Why it did not start, or did not stop as it should.
+pub(crate) async fn run(config: NodeConfig) -> Result<(), ExitError> {
+    let mut signals = Signals::new()?;
+    let mut started = start(config).await?;
+    tell(NotifyState::Ready);
+    let outcome = tokio::select! {
+        signal = signals.next() => {
+            tracing::info!(signal, "stopping");
+            Ok(())
+        }
+        part = started.parts.missing() => {
+            tracing::error!(part, "a part of the node ended");
+            Err(ExitError::PartEnded(part))
+        }
+    };
+    tell(NotifyState::Stopping);
+    tokio::select! {
+        stopped = timeout(STOP, started.stop()) => match stopped {
+            Ok(stopped) => outcome.and(stopped),
+            Err(_) => Err(ExitError::CutOff(format!("not done after {} s", STOP.as_secs()))),
+        },
+        signal = signals.next() => Err(ExitError::CutOff(format!("{signal} came again"))),
+    }
+}
+
+/// A started node.
+struct Started {
+    parts: Parts,
+    p2p: Handle,
+    archive: Option<Archive>,
+    health: Arc<Health>,
+    /// Held until the end.
+    _data_dir: DataDir,
+}
+
+impl Started {
+    async fn stop(mut self) -> Result<(), ExitError> {
+        self.health.stopping();
+        self.parts.end();
+        if !self.p2p.shutdown(SESSIONS_STOP).await {
+            tracing::warn!("some sessions were cut off");
+        }
+        if let Some(archive) = &self.archive {
+            archive.writer.close();
+        }
+        self.parts.ended().await;
+        if let Some(archive) = &self.archive {
+            archive.history.close().await?;
+        }
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+async fn start(config: NodeConfig) -> Result<Started, ExitError> {
+    let data_dir = DataDir::open(&config.data_dir)?;
+    let key = identity::load(&config.identity, &data_dir)?;
+    let watch = DirWatch::new(&live::directories(
+        config.live_dir.as_ref(),
+        password_file(&config),
+        config.http.as_ref().and_then(|http| http.token_file.as_ref()),
+    ))?;
+    let live_file = config.live_dir.as_deref().map(live::read_live).transpose()?.unwrap_or_default();
+    let metrics_listener = match &config.metrics {
+        Some(metrics) => Some(http::bind("MetricsPort", &metrics.host, metrics.port).await?),
+        None => None,
+    };
+    let rpc_listener = match &config.http {
+        Some(rpc) => Some(http::bind("HTTPPort", &rpc.host, rpc.port).await?),
+        None => None,
+    };
+    let mut parts = Parts::default();
+    let metrics = Metrics::new(VERSION, &config.config_hash, config.mailserver.is_some())?;
+    let (archive, mailserver, password) = start_history(&config, &metrics, &mut parts).await?;
+    let waku = start_waku(&config, archive.as_ref(), mailserver.clone(), &metrics, &mut parts)?;
+    let live_peers = live::peers("staticPeers", &live_file.static_peers);
+    let (p2p, sequence) = start_p2p(&config, key, &data_dir, &live_file, &live_peers, waku)?;
+    let details = config
+        .waku
+        .as_ref()
+        .map(|waku| WakuDetails { max_message_size: waku.max_message_size, minimum_pow: waku.minimum_pow });
+    let statics = (config.static_peers.clone(), live_peers);
+    let node = Arc::new(Node::new(p2p.clone(), config.network_id.get(), details, sequence, statics));
+    let backend: Arc<dyn Backend> = Arc::clone(&node) as Arc<dyn Backend>;
+    metrics.register_peers(Arc::clone(&backend), config.max_peers)?;
+    let health = Arc::new(Health::new(
+        archive.as_ref().map(|archive| (Arc::clone(&archive.history), archive.writer.clone())),
+    ));
+    let (rpc_addr, token) = start_rpc(&config, rpc_listener, &backend, &mut parts)?;
+    let history = archive.as_ref().map(|archive| Arc::clone(&archive.history));
+    let metrics_addr = start_web(&config, metrics_listener, backend, history, &health, metrics, &mut parts);
+    let live = Live::new(
+        config.live_dir.clone(),
+        mailserver.zip(password).map(|(mailserver, (path, secret))| (mailserver, path, secret)),
+        token,
+        live_file,
+    );
+    parts.run("live settings", live.follow(Arc::clone(&node), watch, parts.stop()));
+    start_watchdog(&health, &mut parts);
+    tracing::info!(
+        p2p = p2p.local_addr().map(tracing::field::display),
+        rpc = rpc_addr.map(tracing::field::display),
+        metrics = metrics_addr.map(tracing::field::display),
+        enode = %p2p.enode(),
+        "node started"
+    );
+    Ok(Started { parts, p2p, archive, health, _data_dir: data_dir })
+}
+
+fn password_file(config: &NodeConfig) -> Option<&PathBuf> {
+    match config.mailserver.as_ref().map(|mailserver| &mailserver.password) {
+        Some(Password::File(path)) => Some(path),
+        _ => None,
+    }
+}
+
+/// A password file and what it held.
+type PasswordFile = (PathBuf, Secret);
+type HistoryParts = (Option<Archive>, Option<Arc<Mailserver>>, Option<PasswordFile>);
+
+async fn start_history(
+    config: &NodeConfig,
+    metrics: &Metrics,
+    parts: &mut Parts,
+) -> Result<HistoryParts, ExitError> {
+    let (Some(settings), Some(waku)) = (&config.mailserver, &config.waku) else {
+        return Ok((None, None, None));
+    };
+    // Before the archive is touched: a wrong password file is the likelier mistake.
+    let (password, file) = match &settings.password {
+        Password::Inline(secret) => (secret.clone(), None),
+        Password::File(path) => {
+            let secret = read_password(path).map_err(|source| ExitError::File {
+                setting: "WakuConfig.MailServerPasswordFile",
+                action: "read",
+                path: path.clone(),
+                source,
+                remedy: "put the password there; clients of the network use status-offline-inbox",
+            })?;
+            (secret.clone(), Some((path.clone(), secret)))
+        }
+    };
+    let password = mailserver::Password::new(password.expose().to_owned().into())?;
+    let (archive, writer) = Archive::open(settings, metrics.registry()).await?;
+    parts.run("archive writer", writer);
+    parts.run_until_stop("retention", archive.keep_retention());
+    let mailserver = Mailserver::new(
+        mailserver::Config {
+            minimum_pow: waku.minimum_pow,
+            max_message_size: waku.max_message_size,
+            rate_limit: settings.rate_limit.unwrap_or_default(),
+        },
+        &password,
+        Arc::clone(&archive.history),
+        Arc::clone(&archive.metrics),
+        Arc::new(unix_seconds),
+    );
+    Ok((Some(archive), Some(mailserver), file))
+}
+
+fn start_waku(
+    config: &NodeConfig,
+    archive: Option<&Archive>,
+    mailserver: Option<Arc<Mailserver>>,
+    metrics: &Metrics,
+    parts: &mut Parts,
+) -> Result<Option<Arc<Waku>>, ExitError> {
+    let Some(settings) = &config.waku else { return Ok(None) };
+    let families = waku::Metrics::register(metrics.registry())?;
+    let waku = Waku::new(
+        waku::Config {
+            min_pow: settings.minimum_pow,
+            max_message_size: usize::try_from(settings.max_message_size).unwrap_or(usize::MAX),
+            full_node: settings.full_node,
+            light_client: settings.light_client,
+            bloom_filter_mode: settings.bloom_filter_mode,
+            confirmations: settings.confirmations,
+            ..waku::Config::new(Arc::new(unix_seconds))
+        },
+        archive.map(|archive| archive.writer.clone()),
+        mailserver,
+        families,
+    );
+    parts.run_until_stop("expiry", Arc::clone(&waku).expire());
+    Ok(Some(waku))
+}
+
+fn start_p2p(
+    config: &NodeConfig,
+    key: NodeKey,
+    data_dir: &DataDir,
+    live_file: &LiveFile,
+    live_peers: &[EnodeUrl],
+    waku: Option<Arc<Waku>>,
+) -> Result<(Handle, Sequence), ExitError> {
+    let sequence = Sequence::of(data_dir);
+    let keep_error = |source| ExitError::File {
+        setting: "DataDir",
+        action: "keep the record's number in",
+        path: sequence.path().to_owned(),
+        source,
+        remedy: "free space or give a DataDir that this user may write to",
+    };
+    let record_seq = sequence.read().map_err(keep_error)?;
+    sequence.keep(record_seq + 1).map_err(keep_error)?;
+    let host = config.listen.host.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+    let fixed = config.advertise.map(|ip| Endpoint::new(ip, config.listen.port, 0));
+    let mut settings = devp2p::Config::new(key, client_name());
+    settings.listen = Some(SocketAddr::new(host, config.listen.port));
+    settings.max_peers = usize::try_from(config.max_peers).unwrap_or(usize::MAX);
+    settings.max_pending = usize::try_from(config.max_pending_peers).unwrap_or(usize::MAX);
+    settings.static_peers = config.static_peers.iter().chain(live_peers).cloned().collect();
+    settings.trusted_peers = live::ids("trustedPeers", &live_file.trusted_peers).into_iter().collect();
+    settings.shared_sources = config.shared_sources.clone();
+    settings.advertised = live::endpoint(live_file).or(fixed);
+    settings.record_seq = record_seq;
+    let protocols = waku.map(|waku| waku as Arc<dyn Protocol>).into_iter().collect();
+    match Manager::start(settings, protocols) {
+        Ok(handle) => Ok((handle, sequence)),
+        Err(StartError::Listen { address, source }) => {
+            Err(ExitError::Listen { setting: "ListenAddr", address: address.to_string(), source })
+        }
+        Err(StartError::Record(error)) => Err(ExitError::Identity(error.to_string())),
+    }
+}
+
+type TokenFile = (Arc<Token>, PathBuf);
+
+fn start_rpc(
+    config: &NodeConfig,
+    listener: Option<TcpListener>,
+    backend: &Arc<dyn Backend>,
+    parts: &mut Parts,
+) -> Result<(Option<SocketAddr>, Option<TokenFile>), ExitError> {
+    let (Some(settings), Some(listener)) = (&config.http, listener) else { return Ok((None, None)) };
+    let address = listener.local_addr().ok();
+    let token = settings.token_file.as_ref().map(|path| (Arc::new(Token::default()), path.clone()));
+    let write = match &token {
+        Some((token, path)) => {
+            // Later problems are reported by the watch over the file, which looks at once.
+            if let Ok(text) = read_text(path, MAX_SECRET_BYTES) {
+                let _ = token.set(&text);
+            }
+            WriteAccess::Token(Arc::clone(token))
+        }
+        None if address.is_some_and(|address| address.ip().is_loopback()) => WriteAccess::Open,
+        None => WriteAccess::Off,
+    };
+    let rpc = Rpc::new(Arc::clone(backend), &settings.modules, &write)?;
+    let router = rpc::router(rpc, write, settings.virtual_hosts.clone(), &settings.cors);
+    parts.run("JSON-RPC listener", http::serve(listener, router, parts.stop()));
+    Ok((address, token))
+}
+
+fn start_web(
+    config: &NodeConfig,
+    listener: Option<TcpListener>,
+    backend: Arc<dyn Backend>,
+    history: Option<Arc<dyn History>>,
+    health: &Arc<Health>,
+    metrics: Metrics,
+    parts: &mut Parts,
+) -> Option<SocketAddr> {
+    let listener = listener?;
+    let address = listener.local_addr().ok();
+    let web = Web {
+        version: VERSION,
+        config_hash: config.config_hash.clone(),
+        data_dir: config.data_dir.clone(),
+        backend,
+        history,
+        health: Arc::clone(health),
+        metrics,
+    };
+    parts.run("metrics listener", http::serve(listener, web::router(web), parts.stop()));
+    address
+}
+
+/// Keeps a service manager's watchdog quiet for as long as the event loop runs.
+fn start_watchdog(health: &Arc<Health>, parts: &mut Parts) {
+    let mut micros = 0;
+    if !sd_notify::watchdog_enabled(false, &mut micros) || micros < 2 {
+        return;
+    }
+    let health = Arc::clone(health);
+    parts.run_until_stop("watchdog", async move {
+        let mut tick = interval(Duration::from_micros(micros / 2));
+        loop {
+            tick.tick().await;
+            if health.is_live().await {
+                tell(NotifyState::Watchdog);
+            }
+        }
+    });
+}

@@ -1,0 +1,10 @@
+//! The real binary, started on loopback with temporary directories.
+
+mod identity;
+mod live;
+mod metrics;
+mod peers;
+mod program;
+mod rpc;
+mod start;
+mod stop;

@@ -1,0 +1,45 @@
+//! Two nodes find each other.
+
+use serde_json::json;
+
+use crate::program::{SOON, Setup, until};
+
+#[test]
+fn two_nodes_connect_as_static_peers_and_see_each_other() {
+    let (one, mut two) = (Setup::default(), Setup::default());
+    let first = one.start();
+    let id = |node: &crate::program::Statusd| node.rpc("admin_nodeInfo", json!([]))["id"].clone();
+    let public = first.rpc("admin_nodeInfo", json!([]))["enode"].as_str().unwrap().to_owned();
+    let enode = format!("{public}@{}", first.p2p);
+    two.config["ClusterConfig"] = json!({"Enabled": true, "StaticNodes": [enode]});
+    let second = two.start();
+    let there =
+        until("the second sees the first", SOON, || second.rpc("admin_peers", json!([])).get(0).cloned());
+    let here =
+        until("the first sees the second", SOON, || first.rpc("admin_peers", json!([])).get(0).cloned());
+    assert_eq!((&there["id"], &here["id"]), (&id(&first), &id(&second)));
+    assert_eq!((&there["network"]["inbound"], &here["network"]["inbound"]), (&json!(false), &json!(true)));
+    assert_eq!((&there["network"]["static"], &here["network"]["static"]), (&json!(true), &json!(false)));
+    assert_eq!(there["caps"], json!(["waku/0", "waku/1"]));
+    assert_eq!(there["enode"], enode);
+    assert_eq!(there["network"]["remoteAddress"], first.p2p.to_string());
+    assert_eq!(there["protocols"], json!({"waku": "unknown"}));
+    let keys: Vec<&str> = there.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(keys, ["enode", "id", "name", "caps", "network", "protocols"]);
+    let (_, metrics) = first.get("/metrics");
+    for line in ["p2p_peers 1", "p2p_peers_absolute 1"] {
+        assert!(metrics.lines().any(|found| found == line), "{line} in\n{metrics}");
+    }
+    assert!(metrics.contains("p2p_peers_count{platform=\""), "{metrics}");
+    assert_eq!(first.rpc("net_peerCount", json!([])), "0x1");
+}
+
+#[test]
+fn a_peer_added_by_rpc_connects() {
+    let (one, two) = (Setup::default(), Setup::default());
+    let (first, second) = (one.start(), two.start());
+    let public = first.rpc("admin_nodeInfo", json!([]))["enode"].as_str().unwrap().to_owned();
+    let enode = format!("{public}@localhost:{}", first.p2p.port());
+    assert_eq!(second.rpc("admin_addPeer", json!([enode])), true);
+    until("a peer", SOON, || second.rpc("admin_peers", json!([])).get(0).cloned());
+}

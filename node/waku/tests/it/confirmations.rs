@@ -1,0 +1,222 @@
+//! `spec/waku-mailserver.md` §4.7, §9.3; with an archive a confirmation waits for the write.
+
+use std::sync::Arc;
+
+use archive::{
+    Appended, ArchiveError, Budget, Evicted, History, NewRow, Page, Position, Query, Retention, Row, Stats,
+    TimeRange, Window, memory::MemoryHistory,
+};
+use futures::{FutureExt as _, future::BoxFuture};
+use tokio::sync::Semaphore;
+use waku_wire::{codes, messages};
+
+use crate::support::{NOW, Setup, of_length, soon, topic, valid};
+
+/// History whose every write waits for a permit.
+struct Gated {
+    memory: MemoryHistory,
+    gate: Semaphore,
+}
+
+impl Gated {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { memory: MemoryHistory::new(), gate: Semaphore::new(0) })
+    }
+}
+
+impl History for Gated {
+    fn label(&self) -> &str {
+        "gated"
+    }
+    fn append(&self, batch: Vec<NewRow>) -> BoxFuture<'_, Result<Vec<Appended>, ArchiveError>> {
+        async move {
+            self.gate.acquire().await.expect("open").forget();
+            self.memory.append(batch).await
+        }
+        .boxed()
+    }
+    fn page(
+        &self,
+        query: Query,
+        after: Option<Position>,
+        budget: Budget,
+    ) -> BoxFuture<'_, Result<Page, ArchiveError>> {
+        self.memory.page(query, after, budget)
+    }
+    fn windows(&self, range: TimeRange) -> BoxFuture<'_, Result<Vec<Window>, ArchiveError>> {
+        self.memory.windows(range)
+    }
+    fn ids(
+        &self,
+        range: TimeRange,
+        after: Option<Position>,
+        max: usize,
+    ) -> BoxFuture<'_, Result<Vec<Position>, ArchiveError>> {
+        self.memory.ids(range, after, max)
+    }
+    fn get(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Option<Row>>, ArchiveError>> {
+        self.memory.get(positions)
+    }
+    fn floor(&self) -> u32 {
+        self.memory.floor()
+    }
+    fn evict(&self, policy: Retention, now: u32) -> BoxFuture<'_, Result<Evicted, ArchiveError>> {
+        self.memory.evict(policy, now)
+    }
+    fn stats(&self) -> BoxFuture<'_, Result<Stats, ArchiveError>> {
+        self.memory.stats()
+    }
+    fn probe(&self) -> BoxFuture<'_, Result<(), ArchiveError>> {
+        self.memory.probe()
+    }
+    fn close(&self) -> BoxFuture<'_, Result<(), ArchiveError>> {
+        self.memory.close()
+    }
+}
+
+async fn archived(history: &dyn History) -> u64 {
+    history.stats().await.unwrap().envelopes
+}
+
+#[tokio::test]
+async fn s45_valid_batch() {
+    let server = Setup::confirming().start();
+    let mut a = server.full().await;
+    let payload = messages::encode([valid(1).raw().as_ref()]);
+    a.send(codes::MESSAGES, payload.clone()).await;
+    let response = a.confirmation().await;
+    assert_eq!(response.batch, enode::keccak256(&payload));
+    assert_eq!(response.errors, []);
+}
+
+#[tokio::test]
+async fn s46_one_valid_and_one_very_old() {
+    let server = Setup::confirming().start();
+    let mut a = server.full().await;
+    let old = of_length(2, topic(1), NOW - 30, 50, 32);
+    assert_eq!(a.confirm(&[&valid(1), &old]).await, [(old.hash(), 21, "very old envelope".to_owned())]);
+    assert_eq!(server.waku.stats().envelopes, 1);
+}
+
+#[tokio::test]
+async fn s47_without_confirmations() {
+    let server = Setup::new().start();
+    let (mut a, b) = (server.full().await, server.full().await);
+    a.post(&[&valid(1)]).await;
+    b.post(&[&valid(2)]).await;
+    assert_eq!(a.gossip(1).await, [valid(2).hash()], "no code 11 or 12 in between");
+}
+
+/// §2.7: a blacklisted peer's packets are discarded and confirmed without errors.
+#[tokio::test]
+async fn soft_blacklisted_peer() {
+    let key = enode::NodeKey::generate();
+    let mut setup = Setup::confirming();
+    setup.config.soft_blacklist.insert(key.node_id());
+    let server = setup.start();
+    let mut listed = server.connect_as(&key, waku_wire::StatusOptions::default()).await;
+    let old = of_length(2, topic(1), NOW - 30, 50, 32);
+    assert_eq!(listed.confirm(&[&valid(1), &old]).await, []);
+    assert_eq!(server.waku.stats().envelopes, 0);
+    listed.send(codes::MESSAGES, vec![0x80]).await;
+    listed.assert_kept().await;
+}
+
+/// With an archive: relayed at once, confirmed only when written, in packet order.
+#[tokio::test]
+async fn confirmations_wait_for_the_archive_and_relaying_does_not() {
+    let history = Gated::new();
+    let server = Setup::confirming().with_history(history.clone()).start();
+    let (mut a, mut b) = (server.full().await, server.full().await);
+    b.assert_kept().await;
+    let first = a.post(&[&valid(1)]).await;
+    let empty = a.post(&[]).await;
+    assert_eq!(b.gossip(1).await, [valid(1).hash()]);
+    assert!(a.peer.recv().now_or_never().is_none(), "not confirmed before it is written");
+    assert_eq!(archived(&*history).await, 0);
+    history.gate.add_permits(1);
+    assert_eq!(a.confirmation().await.batch, first);
+    assert_eq!(archived(&*history).await, 1);
+    assert_eq!(a.confirmation().await.batch, empty, "in packet order");
+}
+
+/// A duplicate is confirmed only when the first one is durable.
+#[tokio::test]
+async fn a_duplicates_confirmation_waits_for_the_first_ones_write() {
+    let history = Gated::new();
+    let server = Setup::confirming().with_history(history.clone()).start();
+    let (mut a, mut b) = (server.full().await, server.full().await);
+    b.assert_kept().await;
+    a.post(&[&valid(1)]).await;
+    assert_eq!(b.gossip(1).await, [valid(1).hash()]);
+    b.post(&[&valid(1)]).await;
+    assert!(b.peer.recv().now_or_never().is_none());
+    // The first group is written; the duplicate's check is a group of its own.
+    history.gate.add_permits(2);
+    assert_eq!(a.confirmation().await.errors, []);
+    assert_eq!(b.confirmation().await.errors, []);
+    assert_eq!(archived(&*history).await, 1);
+    // Known to be durable now: no write, so no permit is needed.
+    assert_eq!(b.confirm(&[&valid(1)]).await, []);
+}
+
+/// What is relayed but not stored gets a record of code 22.
+#[tokio::test]
+async fn a_failed_write_is_reported() {
+    let history = Arc::new(MemoryHistory::new());
+    let server = Setup::confirming().with_history(history.clone()).start();
+    let (mut a, mut b) = (server.full().await, server.full().await);
+    b.assert_kept().await;
+    assert_eq!(a.confirm(&[&valid(1)]).await, []);
+    history.close().await.unwrap();
+    let errors = a.confirm(&[&valid(2)]).await;
+    let [(hash, 22, text)] = &errors[..] else { panic!("one record of code 22: {errors:?}") };
+    assert_eq!(*hash, valid(2).hash());
+    assert!(text.starts_with("not archived: "), "{text}");
+    assert_eq!(b.gossip(2).await, [valid(1).hash(), valid(2).hash()], "relayed all the same");
+    let again = b.confirm(&[&valid(2)]).await;
+    assert_eq!(again.len(), 1, "a duplicate of what is not stored is not confirmed either");
+}
+
+/// The archive's admission is stricter than the relay's: sent more than two days ago, still alive.
+#[tokio::test]
+async fn too_old_for_the_archive_but_alive() {
+    let history = Arc::new(MemoryHistory::new());
+    let mut setup = Setup::confirming().with_history(history.clone());
+    setup.config.min_pow = 0.0;
+    let server = setup.start();
+    let mut a = server.full().await;
+    let old = of_length(1, topic(1), NOW + 60, 3 * 86_400, 32);
+    assert_eq!(a.confirm(&[&valid(1), &old]).await, [(old.hash(), 22, "not archived: too old".to_owned())]);
+    assert_eq!(archived(&*history).await, 1);
+    assert_eq!(server.waku.stats().envelopes, 2);
+}
+
+/// Without confirmations everything new is archived too, and nothing twice.
+#[tokio::test]
+async fn archived_without_confirmations() {
+    let history = Arc::new(MemoryHistory::new());
+    let server = Setup::new().with_history(history.clone()).start();
+    let (a, b) = (server.full().await, server.full().await);
+    a.post(&[&valid(1), &valid(2)]).await;
+    b.post(&[&valid(2), &valid(3)]).await;
+    soon(async {
+        while archived(&*history).await < 3 {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+}
+
+/// A batch with more errors than fit a packet is not confirmed at all: silence promises nothing.
+#[tokio::test]
+async fn too_many_errors_are_not_confirmed() {
+    let server = Setup::confirming().start();
+    let mut a = server.full().await;
+    let old: Vec<_> = (0..10_000).map(|n| of_length(n, topic(1), NOW - 30, 50, 4)).collect();
+    a.post(&old.iter().collect::<Vec<_>>()).await;
+    a.assert_kept().await;
+    let errors = a.confirm(&old[..1000].iter().collect::<Vec<_>>()).await;
+    assert_eq!(errors.len(), 1000);
+    assert!(errors.iter().zip(&old).all(|((hash, code, _), e)| *hash == e.hash() && *code == 21));
+}

@@ -1,0 +1,154 @@
+//! Code 125 to 127 as a session sees them: §4.8 to §4.10, S60, S61, S78, S79, S80, S93.
+
+use std::sync::Arc;
+
+use archive::memory::MemoryHistory;
+use bytes::Bytes;
+use enode::NodeKey;
+use waku_wire::{
+    Bloom, Completion, Cursor, Envelope, EnvelopeHash, MessagesRequest, SymmetricKey, Topic, WireEnvelope,
+    codes, messages,
+    payload::{Padding, build, encrypt_symmetric},
+    seal::seal,
+};
+
+use crate::support::{Client, NOW, PASSWORD, Server, Setup, on_topic, topic};
+
+fn mailserver() -> Server {
+    Setup::confirming().with_mailserver(Arc::new(MemoryHistory::new())).start()
+}
+
+fn request() -> MessagesRequest {
+    MessagesRequest {
+        from: NOW - 3600,
+        to: NOW,
+        topics: vec![topic(1)],
+        limit: 10,
+        batch: true,
+        ..Default::default()
+    }
+}
+
+/// As the canary asks: an encrypted, signed envelope.
+fn form_a(request: &MessagesRequest) -> WireEnvelope {
+    let plain = build(&request.encode(), Padding::Random, Some(&NodeKey::generate())).unwrap();
+    let data = encrypt_symmetric(&plain, &SymmetricKey::from_password(PASSWORD)).unwrap();
+    let envelope =
+        Envelope { expiry: NOW + 50, ttl: 50, topic: Topic::default(), data: Bytes::from(data), nonce: 0 };
+    seal(envelope, 0.000_002, || true).unwrap()
+}
+
+/// Everything up to the completion.
+async fn answer(client: &mut Client) -> (Vec<WireEnvelope>, Completion) {
+    let mut envelopes = Vec::new();
+    loop {
+        match client.recv().await {
+            (codes::P2P_MESSAGE, payload) => envelopes.extend(messages::decode(&payload).unwrap()),
+            (codes::P2P_REQUEST_COMPLETE, payload) => {
+                return (envelopes, Completion::decode(&payload).unwrap());
+            }
+            (code, _) => panic!("code {code}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn s60_s61_canary_request() {
+    let server = mailserver();
+    let mut a = server.full().await;
+    let bloom = Bloom::of_topic(topic(1)).0.to_vec();
+    let canary = MessagesRequest { bloom, topics: vec![], limit: 1, ..request() };
+    let ask = form_a(&canary);
+    a.send(codes::P2P_REQUEST, ask.raw().clone()).await;
+    let nothing = Completion::Success { request: ask.hash().0, last: EnvelopeHash::ZERO, cursor: None };
+    assert_eq!(answer(&mut a).await, (vec![], nothing));
+    let stored = on_topic(1, 1);
+    assert_eq!(a.confirm(&[&stored, &on_topic(2, 2)]).await, []);
+    let ask = form_a(&canary);
+    a.send(codes::P2P_REQUEST, ask.raw().clone()).await;
+    let (envelopes, completion) = answer(&mut a).await;
+    assert_eq!(envelopes.iter().map(WireEnvelope::raw).collect::<Vec<_>>(), [stored.raw()]);
+    let (request, last) = (ask.hash().0, stored.hash());
+    assert_eq!(completion, Completion::Success { request, last, cursor: Some(Cursor::of(&stored)) });
+}
+
+#[tokio::test]
+async fn s80_plain_request() {
+    let server = mailserver();
+    let mut a = server.full().await;
+    let stored = on_topic(1, 1);
+    a.confirm(&[&stored]).await;
+    let id = *b"0123456789abcdef0123456789abcdef";
+    a.send(codes::P2P_REQUEST, request().encode_plain(&id)).await;
+    let (envelopes, completion) = answer(&mut a).await;
+    assert_eq!(envelopes, [stored.clone()]);
+    assert_eq!(completion, Completion::Success { request: id, last: stored.hash(), cursor: None });
+}
+
+/// §12 Q01: requests are served beside the session, which goes on reading.
+#[tokio::test]
+async fn requests_and_gossip_together() {
+    let server = mailserver();
+    let mut a = server.full().await;
+    a.confirm(&[&on_topic(1, 1)]).await;
+    for n in 0..5u8 {
+        a.send(codes::P2P_REQUEST, request().encode_plain(&[n; 32])).await;
+    }
+    let batch = a.post(&[&on_topic(9, 9)]).await;
+    let (mut completed, mut confirmed) = (Vec::new(), false);
+    while completed.len() < 5 || !confirmed {
+        match a.recv().await {
+            (codes::P2P_REQUEST_COMPLETE, payload) => match Completion::decode(&payload).unwrap() {
+                Completion::Success { request: [n, ..], .. } => completed.push(n),
+                failed => panic!("{failed:?}"),
+            },
+            (codes::BATCH_ACK, payload) => {
+                confirmed = waku_wire::decode_batch_ack(&payload).unwrap() == batch;
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(completed, [0, 1, 2, 3, 4]);
+}
+
+#[tokio::test]
+async fn s78_garbage_request() {
+    let server = mailserver();
+    let mut a = server.full().await;
+    for garbage in [vec![], vec![0xde, 0xad, 0xbe, 0xef], vec![0xc0], vec![0xff; 100]] {
+        a.send(codes::P2P_REQUEST, garbage).await;
+        a.assert_kept().await;
+    }
+    let id = [7; 32];
+    a.send(codes::P2P_REQUEST, request().encode_plain(&id)).await;
+    let (_, completion) = answer(&mut a).await;
+    assert!(
+        matches!(completion, Completion::Success { request, .. } if request == id),
+        "garbage has no answer"
+    );
+}
+
+#[tokio::test]
+async fn s79_request_to_a_node_without_mailserver() {
+    let server = Setup::confirming().start();
+    let mut a = server.full().await;
+    a.send(codes::P2P_REQUEST, form_a(&request()).raw().clone()).await;
+    a.assert_kept().await;
+}
+
+/// S93: history and completions from a peer that was not asked are ignored, neither relayed nor archived.
+#[tokio::test]
+async fn s93_unasked_history() {
+    let history = Arc::new(MemoryHistory::new());
+    let server = Setup::confirming().with_mailserver(history.clone()).start();
+    let (mut a, mut b) = (server.full().await, server.full().await);
+    for payload in [messages::encode([on_topic(1, 1).raw().as_ref()]), Bytes::from_static(&[0xff])] {
+        a.send(codes::P2P_MESSAGE, payload).await;
+    }
+    let completion = Completion::Success { request: [1; 32], last: EnvelopeHash::ZERO, cursor: None };
+    a.send(codes::P2P_REQUEST_COMPLETE, completion.encode()).await;
+    a.assert_kept().await;
+    b.assert_kept().await;
+    assert_eq!(server.waku.stats().envelopes, 0);
+    assert_eq!(archive::History::stats(&*history).await.unwrap().envelopes, 0);
+}

@@ -1,0 +1,8 @@
+//! A server with real devp2p sessions over loopback, and clients that say exactly what a test wants
+//! (`spec/waku-mailserver.md` §4.14, §9.1 to §9.4).
+
+mod confirmations;
+mod gossip;
+mod handshake;
+mod history;
+mod support;
