@@ -49,7 +49,7 @@ func healthyNow(ctx context.Context, client *http.Client, c check) bool {
 	if err != nil {
 		return false
 	}
-	return answer.Body.Close() == nil && answer.StatusCode > 0
+	return answer.Body.Close() == nil && answer.StatusCode == http.StatusOK
 }
 
 // way is the state of the kernel in `outside`, as this process made it.

@@ -70,7 +70,7 @@ func mountAll(m layout.Machine) error {
 	if err := unix.Mount(fmt.Sprintf("/proc/self/fd/%d", binary.Fd()), layout.ProgramInNode, "", unix.MS_BIND, ""); err != nil {
 		return fmt.Errorf("mount the program: %w", err)
 	}
-	if err := error(nil); err != nil {
+	if err := coverSysctls(); err != nil {
 		return err
 	}
 	// kubelet's mounts reach the pods below it. Last, so that no two of the above share theirs.
