@@ -77,7 +77,9 @@ pub(crate) fn database(settings: &Settings) -> Options {
     // What RocksDB has to say goes to our log: no LOG files beside the data, none in a directory we refuse.
     options.set_info_logger(InfoLogger::new_callback_logger(LogLevel::Warn, |level, message| match level {
         LogLevel::Error | LogLevel::Fatal => tracing::error!(target: "rocksdb", "{}", message.trim_end()),
-        _ => tracing::warn!(target: "rocksdb", "{}", message.trim_end()),
+        LogLevel::Warn => tracing::warn!(target: "rocksdb", "{}", message.trim_end()),
+        // Every option, at every start, whatever level is asked for.
+        _ => tracing::trace!(target: "rocksdb", "{}", message.trim_end()),
     }));
     options
 }
