@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"e2e/cluster/internal/layout"
 )
 
 // soon bounds everything that is to happen by itself.
@@ -111,7 +113,7 @@ func start(t *testing.T) cluster {
 		t.Skip("raises real clusters: run as root with STATUS_CLUSTER_BIN=path of status-cluster")
 	}
 	c := cluster{T: t, program: program, dir: filepath.Join(t.TempDir(), "state")}
-	before := traces(t)
+	before := traces(t, c.dir)
 	c.settings = settings(t)
 	// After t.TempDir's own clean-up was registered, so before it runs.
 	t.Cleanup(func() {
@@ -119,7 +121,7 @@ func start(t *testing.T) cluster {
 		if left, err := os.ReadDir(c.dir); err != nil || len(left) != 1 || left[0].Name() != "test" {
 			t.Errorf("the state directory holds %v, %v", left, err)
 		}
-		after := traces(t)
+		after := traces(t, c.dir)
 		for _, lost := range before {
 			if !slices.Contains(after, lost) {
 				t.Errorf("is no more: %s", lost)
@@ -146,8 +148,9 @@ func (c cluster) buildImage() {
 	c.must("image", "pack", root, "localhost/echo:1", `{"Entrypoint":["/echo"],"User":"65532:65532"}`, filepath.Join(c.dir, "test/echo.tar"))
 }
 
-// traces are what a cluster could leave on the machine: mounts, network links and namespaces, cgroups, changed settings, directories.
-func traces(t *testing.T) []string {
+// traces are what the cluster of a state directory could leave on the machine: mounts, network links and namespaces, cgroups,
+// changed settings, directories, processes. Other clusters may come and go meanwhile.
+func traces(t *testing.T, dir string) []string {
 	t.Helper()
 	var found []string
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
@@ -158,8 +161,10 @@ func traces(t *testing.T) []string {
 		found = append(found, "mount "+strings.Fields(line)[4])
 	}
 	found = append(found, settings(t)...)
+	id := layout.Cluster{Dir: dir}.ID()
 	for _, pattern := range []string{
-		"/run/netns/*", "/sys/class/net/*", "/sys/fs/cgroup/status-cluster-*", "/sys/fs/cgroup/*/status-cluster-*", "/var/lib/*", "/var/log/*", "/run/*", "/etc/cni/*", "/opt/*", "/usr/libexec/*",
+		"/run/netns/*", "/sys/class/net/*", "/sys/fs/cgroup/status-cluster-" + id + "-*", "/sys/fs/cgroup/*/status-cluster-" + id + "-*",
+		"/var/lib/*", "/var/log/*", "/run/*", "/etc/cni/*", "/opt/*", "/usr/libexec/*",
 	} {
 		paths, err := filepath.Glob(pattern)
 		if err != nil {
@@ -167,18 +172,16 @@ func traces(t *testing.T) []string {
 		}
 		found = append(found, paths...)
 	}
-	commands, err := filepath.Glob("/proc/[0-9]*/comm")
+	processes, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range commands {
-		name, err := os.ReadFile(path)
-		// An ended process that its parent has not looked after yet has no command line.
-		line, _ := os.ReadFile(filepath.Join(filepath.Dir(path), "cmdline"))
-		for _, ours := range []string{"status-cluster", "containerd", "pause", "echo", "runc", "exe"} {
-			if err == nil && len(line) > 0 && strings.HasPrefix(string(name), ours) {
-				found = append(found, "process "+strings.TrimSpace(string(name)))
-			}
+	for _, process := range processes {
+		// An ended process has neither, also when its parent has not looked after it yet.
+		environment, _ := os.ReadFile(filepath.Join(process, "environ"))
+		command, _ := os.ReadFile(filepath.Join(process, "cmdline"))
+		if strings.Contains(string(environment)+string(command), dir) {
+			found = append(found, "process "+strings.ReplaceAll(string(command), "\x00", " "))
 		}
 	}
 	slices.Sort(found)

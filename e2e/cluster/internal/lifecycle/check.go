@@ -2,6 +2,7 @@
 package lifecycle
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -9,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"k8s.io/component-base/version"
 
 	"e2e/cluster/internal/namespace"
 )
@@ -34,6 +37,10 @@ func UseSystemPath() error {
 func check() (cniBin string, err error) {
 	if os.Geteuid() != 0 {
 		return "", namespace.ErrNotRoot
+	}
+	// kubelet and API server go by the version that was linked in; without one, no pod gets ready.
+	if v := version.Get(); v.Major == "" || v.Minor == "" {
+		return "", errors.New("this program was built without the version of Kubernetes: build it by scripts/build.sh cluster")
 	}
 	missing := map[string]bool{}
 	var names []string

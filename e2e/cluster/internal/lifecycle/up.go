@@ -61,6 +61,9 @@ func Up(ctx context.Context, c layout.Cluster, o Options, p *Progress) error {
 			return fmt.Errorf("image archive: %w", err)
 		}
 	}
+	if o.Nodes < 0 || o.Nodes > layout.MaxNodes {
+		return fmt.Errorf("--nodes %d: at least 1, at most %d", o.Nodes, layout.MaxNodes)
+	}
 	unlock, err := lock(ctx, c, p)
 	if err != nil {
 		return err
@@ -72,9 +75,6 @@ func Up(ctx context.Context, c layout.Cluster, o Options, p *Progress) error {
 	}
 	if o.Nodes == 0 {
 		o.Nodes = max(before.Nodes, 1)
-	}
-	if o.Nodes > layout.MaxNodes {
-		return fmt.Errorf("--nodes %d: at most %d", o.Nodes, layout.MaxNodes)
 	}
 	if before.Nodes > 0 && running(c, before) {
 		if before.Nodes != o.Nodes {
