@@ -9,4 +9,4 @@ for script in scripts/*.sh scripts/rootfs/*.sh node/packaging/*.sh operator/pack
 # Always the whole workspace: another choice of packages means another set of features, and another build of the dependencies.
 cargo clippy --release --locked --workspace --all-targets -- -D warnings
 cargo clippy --release --locked --workspace --test e2e -- -D warnings
-for module in e2e/cluster e2e/peers; do (cd $module && CGO_ENABLED=0 go vet ./...); done
+for module in e2e/cluster e2e/peers; do (cd $module && CGO_ENABLED=0 go vet -trimpath ./...); done

@@ -9,8 +9,8 @@ export STATUS_PEER_BIN=$BIN/status-peer STATUS_CLUSTER_BIN=$BIN/status-cluster
 say "unit tests (Rust)"
 (cd "$REPO" && cargo test --release --locked --workspace)
 say "unit tests (Go)"
-(cd "$REPO/e2e/cluster" && CGO_ENABLED=0 go test ./...)
-(cd "$REPO/e2e/peers" && CGO_ENABLED=0 go test ./...)
+(cd "$REPO/e2e/cluster" && CGO_ENABLED=0 go test -trimpath ./...)
+(cd "$REPO/e2e/peers" && CGO_ENABLED=0 go test -trimpath ./...)
 
 "$REPO/scripts/rocksdb-free.sh"
 "$REPO/scripts/images.sh"
