@@ -12,7 +12,8 @@ declare -A NEEDS=(
 
 have() {
   case $1 in
-    libclang) compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null || ldconfig -p | grep -q libclang ;;
+    # Not libclang-cpp, another library.
+    libclang) compgen -G '/usr/lib/llvm-*/lib/libclang.so*' >/dev/null || ldconfig -p | grep -qE 'libclang(-[0-9.]+)?\.so' ;;
     /*) [ -e "$1" ] ;;
     *) command -v "$1" >/dev/null ;;
   esac
