@@ -34,5 +34,13 @@ step() {
   say "$name: done in $((SECONDS - start)) s"
 }
 
+# Tells the size of an image archive; fails when it is over the 60 MB that an image may have.
+# image_size REF ARCHIVE
+image_size() {
+  local mb=$((($(stat -c %s "$2") + 999999) / 1000000))
+  [ "$mb" -le 60 ] || die "image $1 has $mb MB; it may have 60"
+  say "image $1: $mb MB"
+}
+
 # Waits for background jobs started with `&`; fails when one of them failed.
 join() { local pid; for pid in "$@"; do wait "$pid" || exit 1; done; }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -141,7 +142,7 @@ func machine(c layout.Cluster, name string) (layout.Machine, error) {
 
 func imageCommand(cluster choose) *cobra.Command {
 	cmd := &cobra.Command{Use: "image", Short: "Packs images, loads them into the nodes"}
-	cmd.AddCommand(
+	cmd.AddCommand(imageConfigCommand(), imageCompareCommand(),
 		&cobra.Command{
 			Use: "pack ROOT REFERENCE CONFIG OUT", Short: "Packs a directory as an image archive, the same bytes each time", Args: cobra.ExactArgs(4),
 			Long: `Packs a directory as an image archive of one layer that every engine loads: the same bytes each time. Modes are kept, the
@@ -167,6 +168,45 @@ owner of every file is root. CONFIG is the image's configuration as JSON.`,
 			},
 		},
 	)
+	return cmd
+}
+
+func imageConfigCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "config CONTAINERFILE", Short: "Prints the image configuration that a Containerfile describes, as JSON", Args: cobra.ExactArgs(1),
+		Long: "Prints the configuration of the last stage of a Containerfile: what `image pack` takes.",
+		RunE: func(cmd *cobra.Command, a []string) error {
+			text, err := os.ReadFile(a[0])
+			if err != nil {
+				return err
+			}
+			config, err := images.Config(string(text))
+			if err != nil {
+				return fmt.Errorf("%s: %w", a[0], err)
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), config)
+			return err
+		},
+	}
+}
+
+func imageCompareCommand() *cobra.Command {
+	var built []string
+	cmd := &cobra.Command{
+		Use: "compare ARCHIVE ARCHIVE", Short: "Tells how two image archives differ; exit code 1 when they do", Args: cobra.ExactArgs(2),
+		Long: `Compares the files of two image archives (kind, mode, owner, content; not times) and what the images say of how they are run.`,
+		RunE: func(cmd *cobra.Command, a []string) error {
+			differences, err := images.Compare(a[0], a[1], built)
+			for _, d := range differences {
+				fmt.Fprintln(cmd.OutOrStdout(), d)
+			}
+			if err == nil && len(differences) > 0 {
+				err = fmt.Errorf("the images differ in %d places", len(differences))
+			}
+			return err
+		},
+	}
+	cmd.Flags().StringSliceVar(&built, "built", nil, "a file whose bytes may differ, as two builds of a program do; may be repeated")
 	return cmd
 }
 
