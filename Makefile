@@ -1,6 +1,6 @@
 # The two commands: `make up` and `make test`. `make` alone prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help up down test e2e generate check-generated fmt lint deny
+.PHONY: help up down test e2e generate check-generated fmt lint deny containerfiles
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -32,3 +32,6 @@ lint: ## formatting and lints, warnings denied
 
 deny: ## licences, bans and sources of the dependencies (needs cargo-deny)
 	@cargo deny check bans licenses sources
+
+containerfiles: ## build the images from their Containerfiles and compare them with the packed ones (docker, podman or buildah)
+	@scripts/containerfiles.sh
