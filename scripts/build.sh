@@ -18,13 +18,13 @@ build_cluster() {
   local version; version=$(sed -n 's/^\tk8s.io\/kubernetes \(v[0-9.]*\).*/\1/p' "$REPO/e2e/cluster/go.mod")
   [ -n "$version" ] || die "e2e/cluster/go.mod names no k8s.io/kubernetes version"
   local pkg=k8s.io/component-base/version minor=${version#v1.}
-  (cd "$REPO/e2e/cluster" && CGO_ENABLED=0 go build -trimpath -o "$BIN/status-cluster.new" \
+  (cd "$REPO/e2e/cluster" && CGO_ENABLED=0 go build -trimpath -buildvcs=false -o "$BIN/status-cluster.new" \
     -ldflags "-s -w -X $pkg.gitVersion=$version -X $pkg.gitMajor=1 -X $pkg.gitMinor=${minor%%.*}" ./cmd/status-cluster)
   mv "$BIN/status-cluster.new" "$BIN/status-cluster"
 }
 
 build_peers() {
-  (cd "$REPO/e2e/peers" && CGO_ENABLED=0 go build -trimpath -o "$BIN/status-peer.new" .)
+  (cd "$REPO/e2e/peers" && CGO_ENABLED=0 go build -trimpath -buildvcs=false -o "$BIN/status-peer.new" .)
   mv "$BIN/status-peer.new" "$BIN/status-peer"
 }
 
