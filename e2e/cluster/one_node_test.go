@@ -3,6 +3,7 @@ package cluster_test
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,6 +27,7 @@ func TestOneNode(t *testing.T) {
 	for name, test := range map[string]func(cluster){
 		"up again": (cluster).upAgain, "exit codes": (cluster).exitCodes, "volume": (cluster).volume, "source address": (cluster).sourceAddress,
 		"names": (cluster).names, "pod security": (cluster).podSecurity,
+		"authorization": (cluster).authorization, "kubelet's defaults": (cluster).kubeletDefaults,
 	} {
 		t.Run(name, func(t *testing.T) { test(c.in(t)) })
 	}
@@ -124,6 +126,40 @@ func (c cluster) podSecurity() {
 	_, err := c.output("kubectl", "run", "-n", "t", "root", "--image=localhost/echo:1", "--privileged")
 	if err == nil || !strings.Contains(err.Error(), "violates PodSecurity") {
 		c.Errorf("%v", err)
+	}
+}
+
+// authorization: who is nobody is refused, a service account may only what a role gives it, a node only what is its own.
+func (c cluster) authorization() {
+	reads := func(as ...string) (string, error) {
+		return c.output(append([]string{"kubectl", "get", "configmaps", "-n", "t", "-o", "name"}, as...)...)
+	}
+	account := []string{"--as=system:serviceaccount:t:default", "--as-group=system:serviceaccounts", "--as-group=system:authenticated"}
+	if _, err := reads(account...); err == nil || !strings.Contains(err.Error(), "Forbidden") {
+		c.Errorf("a service account without a role: %v", err)
+	}
+	c.must("kubectl", "create", "role", "-n", "t", "reader", "--verb=list", "--resource=configmaps")
+	c.must("kubectl", "create", "rolebinding", "-n", "t", "reader", "--role=reader", "--serviceaccount=t:default")
+	c.until("the role is in force", func() error {
+		_, err := reads(account...)
+		return err
+	})
+	c.must("kubectl", "delete", "-n", "t", "role/reader", "rolebinding/reader")
+	if _, err := c.output("exec", "--", c.program, "tool", "kubectl", "get", "configmaps", "--kubeconfig="+filepath.Join(c.dir, "kubeconfig/kubelet-node1")); err == nil || !strings.Contains(err.Error(), "Forbidden") {
+		c.Errorf("a node reads what no pod of it mounts: %v", err)
+	}
+	if _, err := c.output("exec", "--", c.program, "tool", "kubectl", "get", "configmaps", "--kubeconfig=/dev/null", "--server=https://10.90.0.1:6443", "--insecure-skip-tls-verify", "--token=none"); err == nil || !strings.Contains(err.Error(), "Unauthorized") {
+		c.Errorf("nobody: %v", err)
+	}
+}
+
+// kubeletDefaults: how soon a pod sees a changed ConfigMap is what users have. Asked of the running kubelet, not of its file.
+func (c cluster) kubeletDefaults() {
+	config := c.must("kubectl", "get", "--raw", "/api/v1/nodes/node1/proxy/configz")
+	for _, want := range []string{`"syncFrequency":"1m0s"`, `"configMapAndSecretChangeDetectionStrategy":"Watch"`} {
+		if !strings.Contains(config, want) {
+			c.Errorf("no %s in %s", want, config)
+		}
 	}
 }
 
@@ -245,6 +281,33 @@ func (c cluster) policy() {
 	})
 	c.must("kubectl", "delete", "-f", "testdata/policy.yaml")
 	c.answers("tcp", local+":7000")
+	c.egress()
+}
+
+// egress: a pod reaches the block that its policy names, on the ports that it names, and nothing else.
+func (c cluster) egress() {
+	const block = "10.244.0.0/16"
+	c.must("kubectl", "apply", "-f", "testdata/egress.yaml")
+	defer c.must("kubectl", "delete", "-f", "testdata/egress.yaml")
+	ip := c.must("kubectl", "get", "-n", "t", "pod", "echo-0", "-o", "jsonpath={.status.podIP}")
+	if !netip.MustParsePrefix(block).Contains(netip.MustParseAddr(ip)) {
+		c.Fatalf("the pod's address %s is not in the policy's block %s", ip, block)
+	}
+	c.until("closed to other protocols", func() error {
+		if out, err := c.pod("default", "client", "dial", "udp", ip+":7000"); err == nil {
+			return errors.New(out)
+		}
+		return nil
+	})
+	if out, err := c.pod("default", "client", "dial", "tcp", ip+":7000"); err != nil {
+		c.Errorf("the block and port that it may: %s %v", out, err)
+	}
+	if out, err := c.pod("default", "client", "dial", "tcp", "10.90.0.1:6443"); err == nil {
+		c.Errorf("an address outside the block: %s", out)
+	}
+	if out, err := c.pod("default", "client", "dial", "tcp", "10.96.0.10:53"); err == nil || !strings.Contains(err.Error(), "timeout") {
+		c.Errorf("a port outside the range: %s %v", out, err)
+	}
 }
 
 func (c cluster) helm() {

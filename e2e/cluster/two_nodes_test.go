@@ -52,7 +52,13 @@ func TestTwoNodes(t *testing.T) {
 		}
 		return nil
 	})
-	// Twenty connections by either node: each one is answered.
+	// Local: the node without the pod would drop what came to it, and no source address changes on the way.
+	for range 20 {
+		if seen, err := c.outside("dial", "tcp", local+":7000"); err != nil || !strings.HasPrefix(seen, "10.90.0.254:") {
+			t.Fatalf("%s %v", seen, err)
+		}
+	}
+	// Cluster: twenty connections by either node, each one is answered.
 	sources := map[string]bool{}
 	for range 20 {
 		seen, err := c.outside("dial", "tcp", shared+":7000")
