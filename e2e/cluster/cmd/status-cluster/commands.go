@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"k8s.io/component-base/version"
 
 	"e2e/cluster/internal/images"
 	"e2e/cluster/internal/layout"
@@ -19,6 +21,8 @@ import (
 const upTime = 3 * time.Minute
 
 func root() *cobra.Command {
+	// Kubernetes' packages give every command flags that only its components honour.
+	pflag.CommandLine = pflag.NewFlagSet("status-cluster", pflag.ContinueOnError)
 	var state string
 	cluster := func() (layout.Cluster, error) { return layout.New(state) }
 	cmd := &cobra.Command{
@@ -27,9 +31,13 @@ func root() *cobra.Command {
 		Long: `A real Kubernetes on this machine: etcd, API server, controllers, scheduler, kubelet and kube-proxy from this one program,
 containerd and runc from the machine. All of it lives in network namespaces of its own, and everything it writes in one directory.
 Clients run in the namespace "outside"; addresses of LoadBalancer Services (` + layout.LoadBalancerCIDR + `) are reached from there.`,
+		Version:      version.Get().GitVersion,
 		SilenceUsage: true, SilenceErrors: true,
+		// So that --state before `kubectl` is this program's, not the tool's.
+		TraverseChildren:  true,
 		PersistentPreRunE: func(*cobra.Command, []string) error { return lifecycle.UseSystemPath() },
 	}
+	cmd.SetVersionTemplate("Kubernetes {{.Version}}\n")
 	cmd.PersistentFlags().StringVar(&state, "state", "", "directory of the cluster's state (default $"+layout.DirVariable+", else the user's cache directory + /status-node/cluster)")
 	cmd.AddCommand(upCommand(cluster), downCommand(cluster), statusCommand(cluster), kubeconfigCommand(cluster), execCommand(cluster),
 		insideCommand(cluster, "kubectl", "Runs kubectl (built in) as the cluster's administrator"),
@@ -126,6 +134,8 @@ The working directory stays, the exit code is the command's.`,
 		},
 	}
 	cmd.Flags().StringVar(&in, "in", "outside", "where: outside, node1 or node2")
+	// The flag was just defined, which is all that can fail.
+	_ = cmd.RegisterFlagCompletionFunc("in", cobra.FixedCompletions([]string{"outside", "node1", "node2"}, cobra.ShellCompDirectiveNoFileComp))
 	// What follows the command's name is the command's, flags included.
 	cmd.Flags().SetInterspersed(false)
 	return cmd

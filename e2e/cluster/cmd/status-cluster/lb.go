@@ -31,9 +31,9 @@ Controls last until they are set again, or until "lb reset".`,
 			return list(cmd, c)
 		},
 	}
-	// control makes a command that changes the controls.
-	control := func(use, short string, args int, change func(*loadbalancer.Controls, []string) error) *cobra.Command {
-		return &cobra.Command{Use: use, Short: short, Args: cobra.ExactArgs(args), RunE: func(cmd *cobra.Command, a []string) error {
+	// control makes a command that changes the controls. words are what each argument can be, for completion.
+	control := func(use, short string, args int, words []cobra.CompletionFunc, change func(*loadbalancer.Controls, []string) error) *cobra.Command {
+		return &cobra.Command{Use: use, Short: short, Args: cobra.ExactArgs(args), ValidArgsFunction: each(words), RunE: func(cmd *cobra.Command, a []string) error {
 			c, err := cluster()
 			if err != nil {
 				return err
@@ -41,8 +41,9 @@ Controls last until they are set again, or until "lb reset".`,
 			return update(cmd.Context(), c, func(controls *loadbalancer.Controls) error { return change(controls, a) })
 		}}
 	}
+	services := serviceNames(cluster)
 	cmd.AddCommand(
-		control("delay SERVICE DURATION", "The Service gets its address so long after its creation (30s; 0s: at once)", 2, func(c *loadbalancer.Controls, a []string) error {
+		control("delay SERVICE DURATION", "The Service gets its address so long after its creation (30s; 0s: at once)", 2, []cobra.CompletionFunc{services}, func(c *loadbalancer.Controls, a []string) error {
 			d, err := time.ParseDuration(a[1])
 			if err != nil || d < 0 {
 				return fmt.Errorf("duration %q: write it like 30s", a[1])
@@ -50,20 +51,20 @@ Controls last until they are set again, or until "lb reset".`,
 			c.Delays[a[0]] = loadbalancer.Duration(d)
 			return loadbalancer.CheckService(a[0])
 		}),
-		control("hostname SERVICE on|off", "The Service publishes a hostname instead of an address", 2, func(c *loadbalancer.Controls, a []string) error {
+		control("hostname SERVICE on|off", "The Service publishes a hostname instead of an address", 2, []cobra.CompletionFunc{services, wordsOf("on", "off")}, func(c *loadbalancer.Controls, a []string) error {
 			on, err := choice(a[1], "on", "off")
 			c.Hostnames[a[0]] = on
 			return errors.Join(loadbalancer.CheckService(a[0]), err)
 		}),
-		control("mixed refuse|allow", "Services with both TCP and UDP ports are refused, as some clouds do, or allowed", 1, func(c *loadbalancer.Controls, a []string) (err error) {
+		control("mixed refuse|allow", "Services with both TCP and UDP ports are refused, as some clouds do, or allowed", 1, []cobra.CompletionFunc{wordsOf("refuse", "allow")}, func(c *loadbalancer.Controls, a []string) (err error) {
 			c.RefuseMixed, err = choice(a[0], "refuse", "allow")
 			return err
 		}),
-		control("reset", "Takes all controls back; addresses stay", 0, func(c *loadbalancer.Controls, _ []string) error {
+		control("reset", "Takes all controls back; addresses stay", 0, nil, func(c *loadbalancer.Controls, _ []string) error {
 			*c = loadbalancer.Controls{Changes: c.Changes}
 			return nil
 		}),
-		&cobra.Command{Use: "change SERVICE", Short: "The Service gets another address now", Args: cobra.ExactArgs(1), RunE: func(cmd *cobra.Command, a []string) error {
+		&cobra.Command{Use: "change SERVICE", Short: "The Service gets another address now", Args: cobra.ExactArgs(1), ValidArgsFunction: each([]cobra.CompletionFunc{services}), RunE: func(cmd *cobra.Command, a []string) error {
 			c, err := cluster()
 			if err != nil {
 				return err
@@ -72,6 +73,39 @@ Controls last until they are set again, or until "lb reset".`,
 		}},
 	)
 	return cmd
+}
+
+// each completes the first argument by the first function, and so on.
+func each(words []cobra.CompletionFunc) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		if len(args) >= len(words) {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return words[len(args)](cmd, args, begun)
+	}
+}
+
+func wordsOf(words ...string) cobra.CompletionFunc {
+	return cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)
+}
+
+// serviceNames are the Services that have an address.
+func serviceNames(cluster choose) cobra.CompletionFunc {
+	return func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		c, err := cluster()
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveError
+		}
+		book, err := loadbalancer.LoadBook(c)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveError
+		}
+		var names []string
+		for _, b := range book.Balancers {
+			names = append(names, b.Service)
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	}
 }
 
 func choice(word, yes, no string) (bool, error) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 	helm "helm.sh/helm/v4/pkg/cmd"
@@ -22,6 +23,10 @@ func insideCommand(cluster choose, name, short string) *cobra.Command {
 	return &cobra.Command{
 		Use: name + " [ARGUMENT]...", Short: short, DisableFlagParsing: true,
 		RunE: func(_ *cobra.Command, args []string) error {
+			// No cluster is needed to read what the tool can do.
+			if asksForHelp(args) {
+				return runTool(name, args)
+			}
 			c, err := cluster()
 			if err != nil {
 				return err
@@ -42,9 +47,22 @@ func insideCommand(cluster choose, name, short string) *cobra.Command {
 func toolCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "tool kubectl|helm [ARGUMENT]...", Short: "Runs a built-in tool with the user's own kubeconfig", DisableFlagParsing: true,
-		Args: cobra.MinimumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error { return runTool(args[0], args[1:]) },
+		Args: cobra.MinimumNArgs(1), ValidArgs: []string{"kubectl", "helm"},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if asksForHelp(args[:1]) {
+				return cmd.Help()
+			}
+			return runTool(args[0], args[1:])
+		},
 	}
+}
+
+// asksForHelp says whether a tool is only asked what it can do. What follows -- is another program's.
+func asksForHelp(args []string) bool {
+	if end := slices.Index(args, "--"); end >= 0 {
+		args = args[:end]
+	}
+	return len(args) == 0 || args[0] == "help" || slices.Contains(args, "--help") || slices.Contains(args, "-h")
 }
 
 // runTool does what the tool's own main function does, and ends this process when the tool fails.
