@@ -50,6 +50,10 @@ fn section_11_7_statusd_record_is_reproduced() {
         "enr:-IS4QKE3BE-SZD2mFyA9vcKkfuhmfN5ayDYWIScC22RgsIuaJ0RONCuIJEGNHhugubBMirzN3blojJQsle8WGW5OAqYBgmlkgnY0gmlwhH8AAAGJc2VjcDI1NmsxoQPKY0yuDUmstAHYpMa2_oxVtw0RW_QAdpzBQA8yWM0xOIN0Y3CCdl8"
     );
     assert_eq!(
+        hex::encode(record.encode()),
+        "f884b840a137044f92643da617203dbdc2a47ee8667cde5ac83616212702db6460b08b9a27444e342b8824418d1e1ba0b9b04c8abccdddb9688c942c95ef16196e4e02a601826964827634826970847f00000189736563703235366b31a103ca634cae0d49acb401d8a4c6b6fe8c55b70d115bf400769cc1400f3258cd31388374637082765f"
+    );
+    assert_eq!(
         record.enode().to_string(),
         "enode://ca634cae0d49acb401d8a4c6b6fe8c55b70d115bf400769cc1400f3258cd31387574077f301b421bc84df7266c44e9e6d569fc56be00812904767bf5ccd1fc7f@127.0.0.1:30303?discport=0"
     );

@@ -24,8 +24,7 @@ impl Secrets {
         ack: &[u8],
         initiator: bool,
     ) -> Self {
-        let session = concat(shared, &concat(recipient_nonce, initiator_nonce));
-        let aes = concat(shared, &session);
+        let aes = concat(shared, &session_secret(shared, initiator_nonce, recipient_nonce));
         let mac = concat(shared, &aes);
         let state = |nonce: &[u8; 32], packet: &[u8]| {
             let mut state = Keccak256::new();
@@ -48,6 +47,15 @@ impl Secrets {
             FrameDecoder::new(&self.aes, &self.mac, self.ingress),
         )
     }
+}
+
+/// `shared` of the specification, which takes both sides' freshness in.
+pub(crate) fn session_secret(
+    shared: &[u8; 32],
+    initiator_nonce: &[u8; 32],
+    recipient_nonce: &[u8; 32],
+) -> [u8; 32] {
+    concat(shared, &concat(recipient_nonce, initiator_nonce))
 }
 
 fn concat(a: &[u8; 32], b: &[u8; 32]) -> [u8; 32] {

@@ -80,6 +80,8 @@ fn section_11_2_secrets() {
     assert_eq!(hex::encode(token), "2d21423c1dc3355da36e7f2c2b530eeffcf0680f93201a958b2ec3a7d04958e6");
     let s = ecdh_x(&share_b().public().to_secp().unwrap(), &share_a().ephemeral);
     assert_eq!(hex::encode(s), "1a08ef840fa6b55e5b2630351aa45804cc16b48e526b64e6ee667b224967ef24");
+    let shared = crate::secrets::session_secret(&s, &share_a().nonce, &share_b().nonce);
+    assert_eq!(hex::encode(shared), "0a7852c54cc789cda72cabbf628b7a70025451b7aea971eace9097b2ebbd4d9a");
     let (a, b) = vector_session();
     for secrets in [&a, &b] {
         assert_eq!(

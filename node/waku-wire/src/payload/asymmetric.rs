@@ -70,14 +70,23 @@ struct Keys {
     mac: Zeroizing<[u8; 32]>,
 }
 
+/// `Z`: the x-coordinate of the shared point.
+fn shared_x(point: &secp256k1::PublicKey, secret: &NodeKey) -> Zeroizing<[u8; 32]> {
+    let shared = Zeroizing::new(secp256k1::ecdh::shared_secret_point(point, secret.secret()));
+    let mut x = Zeroizing::new([0; 32]);
+    x.copy_from_slice(&shared[..32]);
+    x
+}
+
+/// `K = SHA-256(00000001 ++ Z)`.
+fn derive(z: &[u8; 32]) -> Zeroizing<[u8; 32]> {
+    Zeroizing::new(Sha256::new().chain_update([0, 0, 0, 1]).chain_update(z).finalize().into())
+}
+
 impl Keys {
-    /// `K = SHA-256(00000001 ++ Z)`; the first half encrypts, the SHA-256 of the second half authenticates.
+    /// The first half of `K` encrypts, the SHA-256 of the second half authenticates.
     fn agree(point: &secp256k1::PublicKey, secret: &NodeKey) -> Self {
-        let shared = Zeroizing::new(secp256k1::ecdh::shared_secret_point(point, secret.secret()));
-        let mut kdf = Sha256::new();
-        kdf.update([0, 0, 0, 1]);
-        kdf.update(&shared[..32]);
-        let key: Zeroizing<[u8; 32]> = Zeroizing::new(kdf.finalize().into());
+        let key = derive(&shared_x(point, secret));
         let mut encryption = Zeroizing::new([0; 16]);
         encryption.copy_from_slice(&key[..16]);
         Self { encryption, mac: Zeroizing::new(Sha256::digest(&key[16..]).into()) }
@@ -91,5 +100,29 @@ impl Keys {
         let mut mac = Hmac::<Sha256>::new_from_slice(self.mac.as_ref()).map_err(|_| PayloadError::Encrypt)?;
         mac.update(body);
         Ok(mac)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `spec/waku-mailserver.md` §10.4: Z, K and Km of V18, from k1 and k2.
+    #[test]
+    fn v18_keys_on_the_way() {
+        let key = |text: &str| NodeKey::from_hex(text).unwrap();
+        let recipient = key("73fd6143c48e80ed3c56ea159fe7494a0b6b393a392227b422f4c3e8f1b54f98");
+        let ephemeral = key("119dd32adb1daa7a4c7bf77f847fb28730785aa92947edf42fdd997b54de40dc");
+        let point = ephemeral.public_key().to_secp().unwrap();
+        let z = shared_x(&point, &recipient);
+        assert_eq!(hex::encode(*z), "dca9d17fc6821f4776edc778b8e2c9f5a81e5ffc5e813104c956a761df2eaf53");
+        let k = "b082c2d4e83e6201aa2a9b9655d76809e70a1f864ebe08aa54bd8323f72ad9dd";
+        assert_eq!(hex::encode(*derive(&z)), k);
+        let keys = Keys::agree(&point, &recipient);
+        assert_eq!(hex::encode(*keys.encryption), k[..32]);
+        assert_eq!(
+            hex::encode(*keys.mac),
+            "1592ffaa3349a934f29f9c12191cbf75f8d07eb0079fec14bd50da90719784a1"
+        );
     }
 }

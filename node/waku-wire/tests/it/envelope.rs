@@ -23,6 +23,9 @@ fn v01_no_leading_zero() {
         "660f65a268e219b51aa55347adab435ffa14835a64d247a72bc2ef88cae6dc58",
     );
     assert_eq!(pow::covered_length(&e), 13);
+    // The hash is over the short form and the nonce as 8 bytes.
+    let covered = hex("cc8001840000000084deadbeef 00000000000186a0");
+    assert_eq!(pow::hash(&e), enode::keccak256(&covered));
     assert_eq!(
         hex::encode(pow::hash(&e)),
         "a788e02a95bfc673709e97ca81e39ca903bad5638d3388964c51eb64952172d6"

@@ -13,6 +13,7 @@ use waku_wire::{
 use super::{hex, topic, v30};
 
 const V40_PAYLOAD: &str = "f85084616c355284616d86d2b84000000000000080000400000000000000000000000000000000200000000000000000000000000000000000000000000000000000000000000000000000000000c0018001";
+const V40_PLAIN: &str = "0552f85084616c355284616d86d2b84000000000000080000400000000000000000000000000000000200000000000000000000000000000000000000000000000000000000000000000000000000000c001800101080f161d242b323940474e555c636a71787f868d949ba2a9b0b7bec5ccd3dae1e8eff6fd040b121920272e353c434a51585f666d747b828990979ea5acb3bac1c8cfd6dde4ebf2f900070e151c232a31383f464d545b626970777e858c939aa1a8afb6bdc4cbd2d9e0e7942f3b1f8f6e500937625f183f2d0279affe40326d83e3ef60c2557d6b2ba95d556c2d131ca5619081d5f58550be1432633ee36aa34a9beefb2a4fafa0c7717000";
 const V40: &str = "f9012b84616d8704328400000000b9011c54cd18ea005c7c36b2cdb7db764981e217cc4231c148a6f247a3c3259953ea95eb2ad5e2bd17a3350e6f6002d16e70c373f52b64b2c3c68fcba1eefd90cb15dd5746ed3d65367d3f92b1dcb65ccb7ccdf60ac678457621c6bbb589e7582243dbb1386599e4805cf9d71d0b849395181e76c80dec57dffc8858b6d94983418ff841d5d2cc62dffdf0b6729571f1e90c26bfc1dd163e5562f8a324756fd24d175b83076b96c9b004ddacbb56b0e645ec5edec738432b55a506024a29af2976944e1692e87db8c894d5864e7766d2772e6361934c00ade09cb46cc2d55b996d7cba6d8206e9d7676298c5d6f79e82b54095c29446ad881eac19597b188de3f1c15e49c1c26ef3fe6b127f2b5484045d2d52000102030405060708090a0b01";
 const V40_ID: &str = "83078237451f065f5e0b2515e12f4869f55e3b7f33232d80867fbb561e5d1520";
 const V41: &str = "f6a0303132333435363738396162636465663031323334353637383961626364656684616c355284616d86d28203e88080c584cd423760";
@@ -35,12 +36,29 @@ fn v40_request() -> MessagesRequest {
     }
 }
 
+/// The reference's storage key is the cursor and the topic behind it.
+#[test]
+fn v36_the_cursor_is_what_the_key_begins_with() {
+    let key = hex("abcdef12010203040506070809101112131415161718192021222324252627282930313201020304");
+    let hash = EnvelopeHash(
+        hex("0102030405060708091011121314151617181920212223242526272829303132").try_into().unwrap(),
+    );
+    let cursor = Cursor::new(0xabcd_ef12, hash);
+    assert_eq!([&cursor.0[..], &topic("01020304").0].concat(), key);
+    assert_eq!((cursor.sent(), cursor.hash()), (0xabcd_ef12, hash));
+}
+
 #[test]
 fn v37_cursor() {
     let cursor = Cursor::of(&v30());
     assert_eq!(
         hex::encode(cursor.0),
         "3b9aca00fe1436549a3c95387719b1ec481928bc9b5612edc277b5cf427ab4b831c8a839"
+    );
+    assert_eq!(
+        hex::encode([&cursor.0[..], &v30().topic().0].concat()),
+        "3b9aca00fe1436549a3c95387719b1ec481928bc9b5612edc277b5cf427ab4b831c8a8390f010200",
+        "the reference's storage key"
     );
     assert_eq!((cursor.sent(), cursor.hash()), (1_000_000_000, v30().hash()));
     assert_eq!(Cursor::from_slice(&cursor.0), Some(cursor));
@@ -70,7 +88,7 @@ fn v40_canary_request_made() {
     let padding: Vec<u8> = (0..107u32).map(|i| u8::try_from((7 * i + 1) % 256).unwrap()).collect();
     let key = NodeKey::from_hex("d49dcf37238dc8a7aac57dc61b9fee68f0a97f062968978b9fafa7d1033d03a9").unwrap();
     let plain = build(&hex(V40_PAYLOAD), Padding::Bytes(&padding), Some(&key)).unwrap();
-    assert_eq!(plain.len(), 256);
+    assert_eq!(hex::encode(&plain), V40_PLAIN);
     let mailbox = SymmetricKey::from_password("status-offline-inbox");
     let nonce = std::array::from_fn(|i| u8::try_from(i).unwrap());
     let data = encrypt_symmetric_with(&plain, &mailbox, nonce).unwrap();
@@ -89,6 +107,7 @@ fn v40_canary_request_read() {
     let P2pRequest::Envelope(envelope) = request else { panic!("form A is an envelope") };
     let plain =
         decrypt_symmetric(&envelope.data(), &SymmetricKey::from_password("status-offline-inbox")).unwrap();
+    assert_eq!(hex::encode(&plain), V40_PLAIN);
     let parsed = parse(&plain).unwrap();
     assert!(parsed.source.is_some());
     assert_eq!(MessagesRequest::decode(&parsed.payload).unwrap(), v40_request());
