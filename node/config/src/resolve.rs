@@ -37,6 +37,8 @@ pub const DEFAULT_MAIL_PASSWORD: &str = "status-offline-inbox";
 const DEFAULT_MODULES: &str = "admin,net,web3";
 const DEFAULT_MINIMUM_POW: f64 = 0.000_002;
 const DEFAULT_MAX_MESSAGE_SIZE: u32 = 1024 * 1024;
+/// Below it a peer's status does not fit.
+const MAX_MESSAGE_SIZE_FLOOR: u32 = 1024;
 /// The reference's ceiling for the packet size (`spec/operations.md` §1.5).
 const MAX_MESSAGE_SIZE_CEILING: u32 = 10 * 1024 * 1024;
 const MAX_WORKER_THREADS: u16 = 64;
@@ -316,6 +318,13 @@ fn waku(file: &WakuConfigFile, mailserver: bool) -> Result<Option<WakuConfig>, C
     }
     let max_message_size = match file.max_message_size {
         None | Some(0) => DEFAULT_MAX_MESSAGE_SIZE,
+        Some(bytes) if bytes < MAX_MESSAGE_SIZE_FLOOR => {
+            return Err(ConfigError::setting(
+                "WakuConfig.MaxMessageSize",
+                format!("{bytes} is less than {MAX_MESSAGE_SIZE_FLOOR}"),
+                "give at least 1024 bytes, or peers cannot even say what they want; the network uses 1048576",
+            ));
+        }
         Some(bytes) if bytes <= MAX_MESSAGE_SIZE_CEILING => bytes,
         Some(bytes) => {
             return Err(ConfigError::setting(

@@ -89,7 +89,7 @@ impl Node {
             return Ok(());
         }
         // Kept before it is published: after a crash a number may be skipped, but never used twice.
-        let next = self.p2p.record().seq() + 1;
+        let next = self.p2p.record().seq().saturating_add(1);
         let keep = |source| AdvertiseError::Keep { path: self.sequence.path().to_owned(), source };
         let sequence = self.sequence.clone();
         tokio::task::spawn_blocking(move || sequence.keep(next))

@@ -18,7 +18,7 @@ use node_config::{LiveFile, NodeConfig, Password, Secret};
 use sd_notify::NotifyState;
 use tokio::{
     net::TcpListener,
-    time::{interval, timeout},
+    time::{interval, sleep, timeout},
 };
 use waku::Waku;
 
@@ -41,6 +41,8 @@ use crate::{
     web::{self, Web},
 };
 
+/// How long a start that is to stop may go on before it is abandoned.
+const START_STOP: Duration = Duration::from_secs(5);
 /// Longest time that sessions get to end.
 const SESSIONS_STOP: Duration = Duration::from_secs(5);
 /// Longest time for the whole stop; below the 30 s after which supervisors kill.
@@ -52,9 +54,36 @@ const STOP: Duration = Duration::from_secs(25);
 /// Why it did not start, or did not stop as it should.
 pub(crate) async fn run(config: NodeConfig) -> Result<(), ExitError> {
     let mut signals = Signals::new()?;
-    let mut started = start(config).await?;
+    // On a task of its own, so that a start that hangs on a file or a lock does not hold the signals up.
+    let mut starting = tokio::spawn(start(config));
+    let (started, asked_to_stop) = tokio::select! {
+        started = &mut starting => (started, false),
+        signal = signals.next() => {
+            tracing::info!(signal, "stopping before the start is over");
+            tokio::select! {
+                started = &mut starting => (started, true),
+                // Nobody was told anything yet that would have to be kept.
+                () = sleep(START_STOP) => return Ok(()),
+                signal = signals.next() => return Err(ExitError::CutOff(format!("{signal} came again"))),
+            }
+        }
+    };
+    let mut started = started.map_err(|_panicked| ExitError::PartEnded("the start"))??;
+    let outcome = if asked_to_stop { Ok(()) } else { until_stop(&mut started, &mut signals).await };
+    tell(NotifyState::Stopping);
+    tokio::select! {
+        stopped = timeout(STOP, started.stop()) => match stopped {
+            Ok(stopped) => outcome.and(stopped),
+            Err(_) => Err(ExitError::CutOff(format!("not done after {} s", STOP.as_secs()))),
+        },
+        signal = signals.next() => Err(ExitError::CutOff(format!("{signal} came again"))),
+    }
+}
+
+/// Serves until a signal comes, or a part of the node ends.
+async fn until_stop(started: &mut Started, signals: &mut Signals) -> Result<(), ExitError> {
     tell(NotifyState::Ready);
-    let outcome = tokio::select! {
+    tokio::select! {
         signal = signals.next() => {
             tracing::info!(signal, "stopping");
             Ok(())
@@ -63,14 +92,6 @@ pub(crate) async fn run(config: NodeConfig) -> Result<(), ExitError> {
             tracing::error!(part, "a part of the node ended");
             Err(ExitError::PartEnded(part))
         }
-    };
-    tell(NotifyState::Stopping);
-    tokio::select! {
-        stopped = timeout(STOP, started.stop()) => match stopped {
-            Ok(stopped) => outcome.and(stopped),
-            Err(_) => Err(ExitError::CutOff(format!("not done after {} s", STOP.as_secs()))),
-        },
-        signal = signals.next() => Err(ExitError::CutOff(format!("{signal} came again"))),
     }
 }
 
@@ -253,11 +274,14 @@ fn start_p2p(
         remedy: "free space or give a DataDir that this user may write to",
     };
     let record_seq = sequence.read().map_err(keep_error)?;
-    sequence.keep(record_seq + 1).map_err(keep_error)?;
+    sequence.keep(record_seq.saturating_add(1)).map_err(keep_error)?;
     let host = config.listen.host.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
     let fixed = config.advertise.map(|ip| Endpoint::new(ip, config.listen.port, 0));
     let mut settings = devp2p::Config::new(key, client_name());
     settings.listen = Some(SocketAddr::new(host, config.listen.port));
+    if let Some(waku) = &config.waku {
+        settings.max_message_size = usize::try_from(waku.max_message_size).unwrap_or(usize::MAX);
+    }
     settings.max_peers = usize::try_from(config.max_peers).unwrap_or(usize::MAX);
     settings.max_pending = usize::try_from(config.max_pending_peers).unwrap_or(usize::MAX);
     settings.static_peers = config.static_peers.iter().chain(live_peers).cloned().collect();

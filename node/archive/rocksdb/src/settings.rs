@@ -76,6 +76,10 @@ pub(crate) fn database(settings: &Settings) -> Options {
     options.set_max_manifest_file_size(MB);
     // What RocksDB has to say goes to our log: no LOG files beside the data, none in a directory we refuse.
     options.set_info_logger(InfoLogger::new_callback_logger(LogLevel::Warn, |level, message| match level {
+        // Whoever opens gets this as the error.
+        _ if message.contains("DB::Open() failed") => {
+            tracing::debug!(target: "rocksdb", "{}", message.trim_end())
+        }
         LogLevel::Error | LogLevel::Fatal => tracing::error!(target: "rocksdb", "{}", message.trim_end()),
         LogLevel::Warn => tracing::warn!(target: "rocksdb", "{}", message.trim_end()),
         // Every option, at every start, whatever level is asked for.

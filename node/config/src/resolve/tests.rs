@@ -145,6 +145,7 @@ fn ops_1_8_what_is_refused_names_the_setting_and_the_remedy() {
         (r#"{"WorkerThreads":65}"#, "WorkerThreads", "leave it out"),
         (r#"{"WakuConfig":{"MinimumPoW":-1}}"#, "WakuConfig.MinimumPoW", "0.000002"),
         (r#"{"WakuConfig":{"MaxMessageSize":10485761}}"#, "WakuConfig.MaxMessageSize", "1048576"),
+        (r#"{"WakuConfig":{"MaxMessageSize":1023}}"#, "WakuConfig.MaxMessageSize", "at least 1024"),
         (
             r#"{"WakuConfig":{"EnableMailServer":true}}"#,
             "WakuConfig.MailServerPassword",

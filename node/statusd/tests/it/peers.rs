@@ -1,5 +1,7 @@
 //! Two nodes find each other.
 
+use devp2p::{Capability, Connection, DisconnectReason, Lane, LocalHello, Offer, Timeouts};
+use enode::{Enode, NodeKey};
 use serde_json::json;
 
 use crate::program::{SOON, Setup, until};
@@ -42,4 +44,37 @@ fn a_peer_added_by_rpc_connects() {
     let enode = format!("{public}@localhost:{}", first.p2p.port());
     assert_eq!(second.rpc("admin_addPeer", json!([enode])), true);
     until("a peer", SOON, || second.rpc("admin_peers", json!([])).get(0).cloned());
+}
+
+/// `spec/waku-mailserver.md` §4.12: the configured size is the limit of every packet, at the transport.
+#[tokio::test]
+async fn a_packet_over_the_configured_size_ends_the_session() {
+    const MESSAGES: u64 = 1;
+    const MESSAGE_RESPONSE: u64 = 12;
+    const UNKNOWN: u64 = 99;
+    let mut setup = Setup::default();
+    setup.config["WakuConfig"]["MaxMessageSize"] = json!(2000);
+    let node = setup.start();
+    let public = node.rpc("admin_nodeInfo", json!([]))["enode"].as_str().unwrap().to_owned();
+    let enode: Enode = format!("{public}@{}", node.p2p).parse().unwrap();
+    let hello = LocalHello {
+        name: "Test/v1/linux-amd64/rust".to_owned(),
+        offers: vec![Offer { capability: Capability::new("waku", 1), length: 128 }],
+        max_message_size: 1 << 20,
+    };
+    for (size, kept) in [(2000, true), (2001, false)] {
+        let dialed = Connection::dial(&enode, &NodeKey::generate(), &hello, &Timeouts::default()).await;
+        let mut peer = dialed.unwrap().open("waku").unwrap();
+        let sender = peer.sender();
+        // A status without options, then what is too big or not, then a batch that is confirmed.
+        for (code, payload) in [(0, vec![0xc0]), (UNKNOWN, vec![7; size]), (MESSAGES, vec![0xc0])] {
+            sender.send(Lane::Control, code, payload.into()).await.unwrap();
+        }
+        assert_eq!(peer.recv().await.map(|message| message.code), Some(0), "its status");
+        let answer = peer.recv().await.map(|message| message.code);
+        assert_eq!(answer, kept.then_some(MESSAGE_RESPONSE), "{size}");
+        if !kept {
+            assert_eq!(peer.end_disconnect(), Some(DisconnectReason::SubprotocolError));
+        }
+    }
 }

@@ -1,10 +1,16 @@
 //! Starts that fail: a code of its own and one plain line. `spec/operations.md` §1.2 (S7), §8.
 
-use std::{fs, net::TcpListener};
+use std::{
+    fs::{self, OpenOptions},
+    io::{BufRead as _, BufReader},
+    net::TcpListener,
+    os::unix::fs::{OpenOptionsExt as _, symlink},
+    process::{Child, Command, Stdio},
+};
 
 use serde_json::json;
 
-use crate::program::{Setup, fails};
+use crate::program::{SOON, Setup, fails, until};
 
 /// The code, and one line that begins with the program's name and holds `words`.
 fn refused(outcome: (i32, String), code: i32, words: &[&str]) {
@@ -54,6 +60,46 @@ fn a_locked_data_directory() {
     refused(setup.start_fails(), 12, &["DataDir", "in use"]);
     drop(node);
     setup.start();
+}
+
+/// Two data directories, one archive.
+#[test]
+fn a_locked_archive() {
+    let (one, two) = (Setup::default(), Setup::default());
+    let _node = one.start();
+    fs::create_dir_all(two.path("data")).unwrap();
+    symlink(one.path("data/waku"), two.path("data/waku")).unwrap();
+    refused(two.start_fails(), 12, &["waku", "in use"]);
+}
+
+/// A start that hangs, here on a pipe that nobody fills, can be stopped like a running node: once, and at once the
+/// second time.
+#[test]
+fn ops_s8_signals_during_the_start() {
+    let mut setup = Setup::default();
+    let pipe = setup.path("key");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    setup.config["NodeKeyFile"] = json!(pipe);
+    let kill = |child: &Child, signal: &str| {
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+    };
+    for (again, code, last) in [(None, 0, ""), (Some("-INT"), 15, "SIGINT came again")] {
+        let mut child = setup.command().stderr(Stdio::piped()).spawn().unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+        // It can be opened for writing once the node has opened it to read.
+        let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+        let open = || OpenOptions::new().write(true).custom_flags(flags).open(&pipe).ok();
+        let _never_filled = until("the node reads the pipe", SOON, open);
+        kill(&child, "-TERM");
+        assert!(log.any(|line| line.contains("stopping before the start is over")));
+        if let Some(signal) = again {
+            kill(&child, signal);
+        }
+        let status = until("the end", SOON, || child.try_wait().unwrap());
+        let rest: String = log.collect();
+        assert_eq!(status.code(), Some(code), "{rest}");
+        assert!(rest.contains(last), "{rest}");
+    }
 }
 
 #[test]
