@@ -7,6 +7,7 @@ use bytes::Bytes;
 use devp2p::{Lane, PeerSender};
 use enode::NodeId;
 use mailserver::{Deliver, Mailserver, Session, Undelivered};
+use tokio::task::JoinSet;
 use waku_wire::codes;
 
 /// One peer's requests.
@@ -14,8 +15,9 @@ pub(crate) struct Requests {
     mailserver: Arc<Mailserver>,
     peer: NodeId,
     sender: PeerSender,
-    /// Begun with the first request: most peers never make one.
-    session: Option<Session>,
+    /// Begun with the first request: most peers never make one. Serving ends with the peer, also in the middle of a
+    /// walk that found nothing to send yet.
+    session: Option<(Session, JoinSet<()>)>,
 }
 
 impl Requests {
@@ -25,11 +27,9 @@ impl Requests {
 
     /// Passes a request on; never waits.
     pub(crate) fn push(&mut self, payload: Bytes) {
-        let session = self.session.get_or_insert_with(|| {
+        let (session, _) = self.session.get_or_insert_with(|| {
             let (session, serve) = self.mailserver.session(self.peer, Sink(self.sender.clone()));
-            // Ends by itself when the peer goes: the session is dropped with it and sending fails.
-            tokio::spawn(serve);
-            session
+            (session, JoinSet::from_iter([serve]))
         });
         session.push(payload);
     }

@@ -1,6 +1,9 @@
 //! `spec/waku-mailserver.md` §4.7, §9.3; with an archive a confirmation waits for the write.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use archive::{
     Appended, ArchiveError, Budget, Evicted, History, NewRow, Page, Position, Query, Retention, Row, Stats,
@@ -12,15 +15,17 @@ use waku_wire::{codes, messages};
 
 use crate::support::{NOW, Setup, of_length, soon, topic, valid};
 
-/// History whose every write waits for a permit.
-struct Gated {
+/// History whose every write waits for a permit, and whose pages have no end.
+pub(crate) struct Gated {
     memory: MemoryHistory,
     gate: Semaphore,
+    /// Pages asked for.
+    pub(crate) pages: AtomicU64,
 }
 
 impl Gated {
-    fn new() -> Arc<Self> {
-        Arc::new(Self { memory: MemoryHistory::new(), gate: Semaphore::new(0) })
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self { memory: MemoryHistory::new(), gate: Semaphore::new(0), pages: AtomicU64::new(0) })
     }
 }
 
@@ -37,11 +42,16 @@ impl History for Gated {
     }
     fn page(
         &self,
-        query: Query,
-        after: Option<Position>,
-        budget: Budget,
+        _query: Query,
+        _after: Option<Position>,
+        _budget: Budget,
     ) -> BoxFuture<'_, Result<Page, ArchiveError>> {
-        self.memory.page(query, after, budget)
+        self.pages.fetch_add(1, Ordering::SeqCst);
+        async {
+            tokio::task::yield_now().await;
+            Ok(Page { rows: Vec::new(), next: Some(Position::first_of(NOW)), scanned: 1 })
+        }
+        .boxed()
     }
     fn windows(&self, range: TimeRange) -> BoxFuture<'_, Result<Vec<Window>, ArchiveError>> {
         self.memory.windows(range)

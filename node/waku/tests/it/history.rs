@@ -1,6 +1,9 @@
 //! Code 125 to 127 as a session sees them: §4.8 to §4.10, S60, S61, S78, S79, S80, S93.
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use archive::memory::MemoryHistory;
 use bytes::Bytes;
@@ -12,7 +15,10 @@ use waku_wire::{
     seal::seal,
 };
 
-use crate::support::{Client, NOW, PASSWORD, Server, Setup, on_topic, topic};
+use crate::{
+    confirmations::Gated,
+    support::{Client, NOW, PASSWORD, Server, Setup, on_topic, soon, topic},
+};
 
 fn mailserver() -> Server {
     Setup::confirming().with_mailserver(Arc::new(MemoryHistory::new())).start()
@@ -109,6 +115,35 @@ async fn requests_and_gossip_together() {
         }
     }
     assert_eq!(completed, [0, 1, 2, 3, 4]);
+}
+
+/// A walk through the archive that finds nothing to send ends with its peer too, and what waits is not begun: whoever
+/// comes and goes cannot pile up walks.
+#[tokio::test]
+async fn serving_ends_with_the_peer() {
+    let history = Gated::new();
+    let pages = || history.pages.load(Ordering::SeqCst);
+    let server = Setup::confirming().with_mailserver(history.clone()).start();
+    let mut a = server.full().await;
+    for n in 0..3 {
+        a.send(codes::P2P_REQUEST, request().encode_plain(&[n; 32])).await;
+    }
+    a.assert_kept().await;
+    soon(async {
+        while pages() < 10 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    drop(a);
+    soon(async {
+        let mut before = 0;
+        while before != pages() {
+            before = pages();
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
