@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
-# Builds the programs. build.sh [rust] [cluster] [peers] [tests]; each part is skipped by its own build tool when nothing changed.
+# Builds the programs. build.sh [rust] [cluster] [peers]; each part is skipped by its own build tool when nothing changed.
 . "$(dirname "$0")/lib.sh"
 
 first() { [ -e "$1" ] && echo "checking for changes" || echo "$2"; }
 
 build_rust() {
-  # One invocation for all: dependencies are then built with one set of features, once.
+  # One invocation for all, tests included: with any other choice the dependencies have other features, and most of them
+  # (RocksDB not) would be built again when one of the two commands follows the other.
   # Cargo prints each crate as it is compiled; on a terminal with a progress bar.
   say "rust: $(first "$CARGO_TARGET_DIR/release/statusd" "first build, RocksDB and the Kubernetes client included: 15 to 25 minutes on two cores")"
   local start=$SECONDS
-  (cd "$REPO" && cargo build --release --locked --workspace --bins ${RUST_ALL_TARGETS:+--all-targets}) || die "the Rust build failed; see above"
+  (cd "$REPO" && cargo build --release --locked --workspace --all-targets) || die "the Rust build failed; see above"
   say "rust: done in $((SECONDS - start)) s"
 }
 
@@ -32,10 +33,9 @@ jobs=()
 for part in "$@"; do
   case $part in
     rust) build_rust & jobs+=($!) ;;
-    tests) RUST_ALL_TARGETS=1 build_rust & jobs+=($!) ;;
     cluster) step build-cluster "$(first "$BIN/status-cluster" "first build of Kubernetes and etcd: 6 to 9 minutes on two cores")" build_cluster & jobs+=($!) ;;
     peers) step build-peers "$(first "$BIN/status-peer" "first build of the independent peer: 1 to 2 minutes")" build_peers & jobs+=($!) ;;
-    *) die "unknown part '$part'; parts are rust, tests, cluster, peers" ;;
+    *) die "unknown part '$part'; parts are rust, cluster, peers" ;;
   esac
 done
 join "${jobs[@]}"

@@ -3,7 +3,7 @@
 . "$(dirname "$0")/lib.sh"
 "$REPO/scripts/deps.sh" build docs
 cd "$REPO"
-cargo build --quiet --release --locked --workspace --bins ${RUST_ALL_TARGETS:+--all-targets}
+cargo build --quiet --release --locked --workspace --all-targets
 "$CARGO_TARGET_DIR/release/operator-generate" "$@"
 
 # files made by tools, not by our own generator: NAME COMMAND...

@@ -3,7 +3,7 @@
 . "$(dirname "$0")/lib.sh"
 [ "$(id -u)" = 0 ] || die "the tests raise a cluster in network namespaces: run as root"
 "$REPO/scripts/deps.sh" build cluster
-"$REPO/scripts/build.sh" tests cluster peers
+"$REPO/scripts/build.sh" rust cluster peers
 export STATUS_PEER_BIN=$BIN/status-peer STATUS_CLUSTER_BIN=$BIN/status-cluster
 
 say "unit tests (Rust)"
