@@ -57,10 +57,15 @@ func connectCommand(_ *flag.FlagSet, o *options) func(context.Context, []string)
 				"name": s.peer.Fullname(), "nodeId": s.peer.ID().String(), "caps": capabilities,
 				"version": s.version, "localAddress": s.peer.LocalAddr().String(),
 				"remoteAddress": s.peer.RemoteAddr().String(), "status": s.remote.json(),
-				"self": crypto.Keccak256Hash(crypto.FromECDSAPub(&o.key.PublicKey)[1:]).Hex()[2:],
+				"self": o.ownID(),
 			})
 		})
 	}
+}
+
+// ownID is this side's node id, by which the peer lists it.
+func (o *options) ownID() string {
+	return hex.EncodeToString(crypto.Keccak256(crypto.FromECDSAPub(&o.key.PublicKey)[1:]))
 }
 
 func (s *status) json() map[string]any {
@@ -182,7 +187,10 @@ func watchCommand(flags *flag.FlagSet, o *options) func(context.Context, []strin
 			own.Bloom, own.Topics = nil, &topics.topics
 		}
 		return connect(ctx, target, o, own, func(s *session) error {
-			if err := print(map[string]any{"type": "watching", "nodeId": s.peer.ID().String()}); err != nil {
+			if err := print(map[string]any{
+				"type": "watching", "nodeId": s.peer.ID().String(), "self": o.ownID(),
+				"localAddress": s.peer.LocalAddr().String(), "remoteAddress": s.peer.RemoteAddr().String(),
+			}); err != nil {
 				return err
 			}
 			return watch(ctx, s, *count)

@@ -104,6 +104,20 @@ func TestConnectTellsWhoIsThere(t *testing.T) {
 	}
 }
 
+func TestAClientSaysWhichAddressAndIdentityItHas(t *testing.T) {
+	enode := serveAt(t)
+	key := strings.Repeat("0", 63) + "1" // whose public key is the curve's base point
+	const id = "c0a6c424ac7157ae408398df7e5f4552091a69125d5dfcb7b8c2659029395bdf"
+	connected := runs(t, exitDone, "connect", enode, "-key", key)[0]
+	watching := runs(t, exitDone, "watch", enode, "-key", key, "-timeout", "1s")[0]
+	for _, said := range []map[string]any{connected, watching} {
+		remote, _ := said["remoteAddress"].(string)
+		if said["self"] != id || !strings.HasPrefix(said["localAddress"].(string), "127.0.0.1:") || !strings.Contains(enode, remote) {
+			t.Errorf("%v", said)
+		}
+	}
+}
+
 func TestPostedEnvelopeIsConfirmedAndComesBack(t *testing.T) {
 	enode := serveAt(t)
 	posted := runs(t, exitDone, "post", enode, "-channel", "status", "-payload", "hello", "-confirm")[0]

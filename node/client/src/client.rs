@@ -11,7 +11,7 @@ use bytes::Bytes;
 use devp2p::{
     Connection, DisconnectReason, Lane, LiveSource, LocalHello, Offer, Peer, PeerInfo, PeerSender, Timeouts,
 };
-use enode::{Enode, EnodeUrl, NodeKey};
+use enode::{Enode, EnodeUrl, NodeId, NodeKey};
 use rlpx::Capability;
 use tokio::{
     sync::{Semaphore, mpsc, oneshot, watch},
@@ -124,6 +124,12 @@ impl Client {
     #[must_use]
     pub fn info(&self) -> &PeerInfo {
         &self.info
+    }
+
+    /// This side's node id, by which the node lists it.
+    #[must_use]
+    pub fn own_id(&self) -> NodeId {
+        self.key.node_id()
     }
 
     /// The version of `waku` that runs.

@@ -114,6 +114,9 @@ struct Connected<'a> {
     remote_address: String,
     pow_requirement: f64,
     confirmations: bool,
+    /// Node id of this side.
+    #[serde(rename = "self")]
+    own_id: String,
 }
 
 pub(super) async fn connect(arguments: &ConnectArguments) -> Result<(), Failure> {
@@ -128,6 +131,7 @@ pub(super) async fn connect(arguments: &ConnectArguments) -> Result<(), Failure>
         remote_address: info.remote_addr.to_string(),
         pow_requirement: settings.pow_requirement,
         confirmations: settings.confirmations,
+        own_id: client.own_id().to_string(),
     })?;
     client.close().await;
     Ok(())
@@ -181,12 +185,24 @@ pub(super) struct WatchArguments {
 struct Watching {
     r#type: &'static str,
     node_id: String,
+    local_address: String,
+    remote_address: String,
+    /// Node id of this side.
+    #[serde(rename = "self")]
+    own_id: String,
 }
 
 pub(super) async fn watch(arguments: &WatchArguments) -> Result<(), Failure> {
     let client = arguments.common.connect(Options::watching(arguments.topics.all())).await?;
     let mut envelopes = client.watch();
-    print(&Watching { r#type: "watching", node_id: client.info().id.to_string() })?;
+    let info = client.info();
+    print(&Watching {
+        r#type: "watching",
+        node_id: info.id.to_string(),
+        local_address: info.local_addr.to_string(),
+        remote_address: info.remote_addr.to_string(),
+        own_id: client.own_id().to_string(),
+    })?;
     let deadline = Instant::now() + arguments.common.patience();
     let mut seen = 0;
     while arguments.count == 0 || seen < arguments.count {
