@@ -42,7 +42,7 @@ struct Flags {
     mailserver: String,
     /// Also post a marked envelope and read it back from history.
     #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true",
-          hide_default_value = true, hide_possible_values = true)]
+          hide_default_value = true, value_parser = switch)]
     post: bool,
     /// Public chat whose history is asked for.
     #[arg(long, default_value = "status")]
@@ -74,7 +74,7 @@ struct Flags {
     logfile: String,
     /// No colours in the log.
     #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true",
-          hide_default_value = true, hide_possible_values = true)]
+          hide_default_value = true, value_parser = switch)]
     log_without_color: bool,
 }
 
@@ -96,6 +96,15 @@ pub(crate) fn main(args: Vec<OsString>) -> ExitCode {
             }
             ExitCode::from(report.exit_code())
         }
+    }
+}
+
+/// The words that Go's flags take for yes and no.
+fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err("want true or false".to_owned()),
     }
 }
 
@@ -225,7 +234,12 @@ mod tests {
             }
         }
         assert!(parse(&["-post", "-mailserver", ENODE]).unwrap().post);
-        assert!(!parse(&["-post=false"]).unwrap().post);
+        for (word, on) in
+            [("true", true), ("1", true), ("T", true), ("false", false), ("0", false), ("F", false)]
+        {
+            assert_eq!(parse(&[&format!("-post={word}")]).unwrap().post, on, "{word}");
+        }
+        assert_eq!(parse(&["-post=yes"]).unwrap_err().exit_code(), 2);
     }
 
     #[test]
