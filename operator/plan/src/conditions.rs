@@ -37,6 +37,16 @@ impl Outcome {
     }
 }
 
+/// The verdict as the status has it; `None` when it has none, or one that this version does not know.
+fn standing(world: &World<'_>, type_: ConditionType) -> Option<Outcome> {
+    let conditions = crate::status::conditions_of(world.observed);
+    let condition = conditions.iter().find(|condition| condition.type_ == type_.as_str())?;
+    let verdicts = [Verdict::True, Verdict::False, Verdict::Unknown];
+    let verdict = verdicts.into_iter().find(|verdict| verdict.as_str() == condition.status)?;
+    let reason = Reason::ALL.into_iter().find(|reason| reason.as_str() == condition.reason)?;
+    Some(Outcome::new(verdict, reason, condition.message.clone()))
+}
+
 /// All conditions that are to be there.
 pub(crate) fn all(world: &World<'_>, rollout: &Rollout) -> Vec<(ConditionType, Outcome)> {
     let stalled = stalled::stalled(world);

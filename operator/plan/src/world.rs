@@ -244,7 +244,17 @@ impl<'a> Replica<'a> {
     }
 
     pub(crate) fn canary_state(&self) -> Option<CanaryState> {
-        self.canary.map(|canary| if canary.passing { CanaryState::Passing } else { CanaryState::Failing })
+        let state = |canary: &CanaryFacts| {
+            if canary.passing { CanaryState::Passing } else { CanaryState::Failing }
+        };
+        let before = || self.before.filter(|_| self.is_unheard())?.canary;
+        self.canary.map(state).or_else(before)
+    }
+
+    /// Whether the status says what a canary came to, and no canary was heard of: the operator is new. What its
+    /// forerunner found stands until the next canary, or a restart of the operator would change every status twice.
+    pub(crate) fn is_unheard(&self) -> bool {
+        self.canary.is_none() && self.pod.is_some() && self.before.is_some_and(|before| before.canary.is_some())
     }
 }
 

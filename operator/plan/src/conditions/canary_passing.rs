@@ -1,13 +1,18 @@
 //! CanaryPassing: the last canary passed against each node.
 
-use statusnode_api::condition::{Reason, Verdict};
+use statusnode_api::condition::{ConditionType, Reason, Verdict};
 
-use super::{Outcome, ordinals};
-use crate::world::World;
+use super::{Outcome, ordinals, standing};
+use crate::world::{Replica, World};
 
 pub(super) fn canary_passing(world: &World<'_>) -> Outcome {
     if !world.runs_pods() {
         return Outcome::new(Verdict::Unknown, Reason::CanaryPending, "there are no pods");
+    }
+    if world.replicas.iter().any(Replica::is_unheard)
+        && let Some(before) = standing(world, ConditionType::CanaryPassing)
+    {
+        return before;
     }
     let failed: Vec<String> = world
         .replicas

@@ -1,8 +1,8 @@
 //! StorageReady: each volume is bound and takes writes.
 
-use statusnode_api::condition::{Reason, Verdict};
+use statusnode_api::condition::{ConditionType, Reason, Verdict};
 
-use super::{Outcome, ordinals};
+use super::{Outcome, ordinals, standing};
 use crate::{Ordinal, names, world::World};
 
 pub(super) fn storage_ready(world: &World<'_>) -> Outcome {
@@ -18,6 +18,13 @@ pub(super) fn storage_ready(world: &World<'_>) -> Outcome {
     if !lost.is_empty() {
         let message = format!("{}: the volume is gone from under its claim", ordinals(lost));
         return Outcome::new(Verdict::False, Reason::VolumeLost, message);
+    }
+    // A new operator has not heard of each node yet; see `Replica::is_unheard`.
+    let before = standing(world, ConditionType::StorageReady);
+    if let Some(before) = before.filter(|before| before.reason == Reason::ArchiveNotWritable)
+        && all().any(|ordinal| !world.observed.facts.contains_key(&ordinal))
+    {
+        return before;
     }
     let stuck: Vec<_> = all()
         .filter(|ordinal| {

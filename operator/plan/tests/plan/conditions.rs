@@ -125,6 +125,37 @@ fn canary_and_storage_before_they_can_be_known() {
     assert_eq!(relay.condition("StorageReady"), "True NoVolumes");
 }
 
+/// A restart of the operator loses what the nodes said; the status does not change until they say something else.
+#[test]
+fn a_new_operator_repeats_what_its_forerunner_found() {
+    for passing in [true, false] {
+        let mut cluster = Cluster::with(2, "");
+        cluster.bring_up();
+        cluster.canary(1, passing);
+        let stuck = NodeFacts { archive_writable: Some(passing) };
+        cluster.observed.facts.insert(ordinal(0), stuck);
+        cluster.settle();
+        let before = cluster.status();
+        cluster.observed.canaries.clear();
+        cluster.observed.facts.clear();
+        assert_eq!(cluster.reconcile().status, None, "passing: {passing}");
+        assert_eq!(cluster.status(), before);
+        // The first word of one node alone changes nothing either.
+        cluster.canary(1, passing);
+        assert_eq!(cluster.reconcile().status, None, "passing: {passing}");
+        // Then what is found counts.
+        cluster.canary(0, true);
+        cluster.canary(1, true);
+        for index in 0..2 {
+            let fine = NodeFacts { archive_writable: Some(true) };
+            cluster.observed.facts.insert(ordinal(index), fine);
+        }
+        cluster.settle();
+        assert_eq!(cluster.condition("CanaryPassing"), "True CanaryPassed");
+        assert_eq!(cluster.condition("StorageReady"), "True VolumesBound");
+    }
+}
+
 /// A spec that was stored under other rules: said, nothing written, the rest of the status kept.
 #[test]
 fn an_invalid_spec_stalls_and_writes_no_object() {
