@@ -70,7 +70,8 @@ async fn is_served(client: &Client) -> Result<bool, kube::Error> {
     let resource = ObjectKind::ServiceMonitor.api_resource();
     match bounded(client.list_api_group_resources(&resource.api_version)).await {
         Ok(list) => Ok(list.resources.iter().any(|r| r.name == resource.plural)),
-        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(false),
+        // An unknown group is answered in plain text, without a reason.
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
         Err(error) => Err(error),
     }
 }

@@ -323,7 +323,8 @@ fn is_not_found(error: &watcher::Error) -> bool {
         watcher::Error::InitialListFailed(e) | watcher::Error::WatchStartFailed(e) => e,
         _ => return false,
     };
-    matches!(cause, kube::Error::Api(status) if status.is_not_found())
+    // An unknown group is answered in plain text, without a reason.
+    matches!(cause, kube::Error::Api(status) if status.code == 404)
 }
 
 #[cfg(test)]

@@ -219,7 +219,11 @@ impl State {
                 {"name": "servicemonitors", "singularName": "servicemonitor", "namespaced": true,
                  "kind": "ServiceMonitor", "verbs": ["get", "patch"]}]}))
         } else {
-            failure(StatusCode::NOT_FOUND, "NotFound")
+            // As the real one: plain text.
+            let once = stream::once(async { Ok(Frame::data(Bytes::from_static(b"404 page not found\n"))) });
+            let mut answer = Response::new(UnsyncBoxBody::new(StreamBody::new(once)));
+            *answer.status_mut() = StatusCode::NOT_FOUND;
+            answer
         })
     }
 
