@@ -1,19 +1,41 @@
 #!/usr/bin/env bash
 # Installs the CRDs and the operator by Helm, applies the three-replica sample, and follows it until the canary is green.
-# Expects KUBECTL, HELM and CANARY (commands) and the images' names in the environment; see up.sh.
+# Expects KUBECTL, HELM and CANARY (commands) and the images' names in the environment, and REGISTRY_AUTH, a file of
+# registry credentials, when the images are pulled with one; see up.sh.
 . "$(dirname "$0")/lib.sh"
 read -ra kubectl <<<"$KUBECTL"; read -ra helm <<<"$HELM"; read -ra canary <<<"$CANARY"
 
+# namespace NAME: makes it, unless there is one. Only those that are made here are labelled, and only these does `make down` delete.
+namespace() {
+  "${kubectl[@]}" get namespace "$1" >/dev/null 2>&1 || "${kubectl[@]}" create -f - >/dev/null <<M
+{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "$1", "labels": {"$MADE_BY_UP": "true", "pod-security.kubernetes.io/enforce": "restricted"}}}
+M
+}
+namespace "$OPERATOR_NAMESPACE"
+namespace "$SAMPLE_NAMESPACE"
+
+sample=$REPO/manifests/samples/mailserver.yaml pull=() show=(cat "$sample")
+if [ -n "${REGISTRY_AUTH-}" ]; then
+  for name in "$OPERATOR_NAMESPACE" "$SAMPLE_NAMESPACE"; do
+    "${kubectl[@]}" create secret generic status-registry -n "$name" --type=kubernetes.io/dockerconfigjson \
+      --from-file=.dockerconfigjson="$REGISTRY_AUTH" --dry-run=client -o json | "${kubectl[@]}" apply -f - >/dev/null
+  done
+  pull=(--set "imagePullSecrets[0].name=status-registry")
+  show=("${kubectl[@]}" patch --local -f "$sample" --type=merge -p '{"spec":{"imagePullSecrets":[{"name":"status-registry"}]}}' -o json)
+fi
+
 say "installing the CRDs and the operator by Helm"
-"${helm[@]}" upgrade --install status-operator-crds "$REPO/charts/status-operator-crds" -n "$OPERATOR_NAMESPACE" --create-namespace >/dev/null
+"${helm[@]}" upgrade --install status-operator-crds "$REPO/charts/status-operator-crds" -n "$OPERATOR_NAMESPACE" >/dev/null
 "${helm[@]}" upgrade --install status-operator "$REPO/charts/status-operator" -n "$OPERATOR_NAMESPACE" \
   --set image.repository="${OPERATOR_IMAGE%:*}" --set image.tag="${OPERATOR_IMAGE##*:}" --set image.pullPolicy="$PULL_POLICY" \
-  --set nodeImage="$NODE_IMAGE" --wait --timeout 3m >/dev/null
+  --set nodeImage="$NODE_IMAGE" "${pull[@]}" --wait --timeout 3m >/dev/null || {
+  "${kubectl[@]}" -n "$OPERATOR_NAMESPACE" get pods >&2
+  "${kubectl[@]}" -n "$OPERATOR_NAMESPACE" get events --field-selector type=Warning --sort-by=.lastTimestamp >&2
+  die "the operator is not up; its pods and what went wrong with them are above"
+}
 
 say "applying manifests/samples/mailserver.yaml"
-"${kubectl[@]}" create namespace "$SAMPLE_NAMESPACE" --dry-run=client -o yaml | "${kubectl[@]}" apply -f - >/dev/null
-"${kubectl[@]}" label namespace "$SAMPLE_NAMESPACE" pod-security.kubernetes.io/enforce=restricted --overwrite >/dev/null
-"${kubectl[@]}" apply -n "$SAMPLE_NAMESPACE" -f "$REPO/manifests/samples/mailserver.yaml"
+"${show[@]}" | "${kubectl[@]}" apply -n "$SAMPLE_NAMESPACE" -f -
 
 sn=("${kubectl[@]}" -n "$SAMPLE_NAMESPACE" get statusnode "$SAMPLE_NAME")
 say "waiting for Ready (kubectl get statusnodes -n $SAMPLE_NAMESPACE)"

@@ -11,11 +11,12 @@ export STATUS_CLUSTER_DIR=${STATUS_CLUSTER_DIR:-$CACHE/cluster}
 export PATH=$PATH:/usr/sbin:/sbin
 mkdir -p "$BIN" "$IMAGES"
 
-NODE_IMAGE=localhost/status-node:dev
-OPERATOR_IMAGE=localhost/status-operator:dev
+: "${NODE_IMAGE:=localhost/status-node:dev}" "${OPERATOR_IMAGE:=localhost/status-operator:dev}"
 OPERATOR_NAMESPACE=status-system
 SAMPLE_NAMESPACE=status
 SAMPLE_NAME=mail
+# Label of the namespaces that `make up` made.
+MADE_BY_UP=status.im/made-by-make-up
 
 began=$SECONDS
 say() { printf '\033[1m[%3ds]\033[0m %s\n' $((SECONDS - began)) "$*" >&2; }
@@ -40,6 +41,21 @@ image_size() {
   local mb=$((($(stat -c %s "$2") + 999999) / 1000000))
   [ "$mb" -le 60 ] || die "image $1 has $mb MB; it may have 60"
   say "image $1: $mb MB"
+}
+
+# kubectl and Helm for the cluster of the user's kubeconfig: the user's own, else those that are built in.
+current_tools() {
+  export KUBECTL=${KUBECTL:-kubectl} HELM=${HELM:-helm}
+  command -v "${KUBECTL%% *}" >/dev/null || KUBECTL="$BIN/status-cluster tool kubectl"
+  command -v "${HELM%% *}" >/dev/null || HELM="$BIN/status-cluster tool helm"
+}
+
+# ask_cluster KUBECTL: says which cluster that is, or why it cannot be used
+ask_cluster() {
+  local kubectl context answer; read -ra kubectl <<<"$1"
+  context=$("${kubectl[@]}" config current-context 2>/dev/null) || die "your kubeconfig chooses no cluster; set KUBECONFIG, or: kubectl config use-context NAME"
+  answer=$("${kubectl[@]}" --request-timeout=10s get --raw /readyz 2>&1) || die "the cluster of context '$context' does not answer: $answer"
+  say "your cluster: context $context"
 }
 
 # Waits for background jobs started with `&`; fails when one of them failed.
