@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # make generate: writes every generated file; with --check, fails when a committed one differs.
 . "$(dirname "$0")/lib.sh"
-"$REPO/scripts/deps.sh" build docs
+"$REPO/scripts/deps.sh" build
 cd "$REPO"
 cargo build --quiet --release --locked --workspace --all-targets
 "$CARGO_TARGET_DIR/release/operator-generate" "$@"
@@ -15,8 +15,20 @@ made_by() {
   [ "$check" != --check ] || die "$file differs from what the code makes; run: make generate"
   cp "$new" "$file"; chmod 644 "$file"; say "wrote $file"
 }
+
+# The picture depends on the fonts of the machine, so it is checked by its source: it ends with the checksum of what it was drawn from.
+picture() {
+  local mark; mark="<!-- drawn from $(sha256sum <docs/architecture.dot | cut -d' ' -f1) -->"
+  [ "$(tail -n 1 docs/architecture.svg)" != "$mark" ] || return 0
+  [ "$check" != --check ] || die "docs/architecture.svg was drawn from another docs/architecture.dot; run: make generate"
+  "$REPO/scripts/deps.sh" docs
+  dot -Tsvg docs/architecture.dot >docs/architecture.svg
+  echo "$mark" >>docs/architecture.svg
+  say "wrote docs/architecture.svg"
+}
+
 check=${1-}
-made_by docs/architecture.svg dot -Tsvg docs/architecture.dot
+picture
 made_by charts/status-operator-crds/definitions/statusnodes.yaml cat crds/statusnodes.yaml
 helm=$BIN/status-cluster
 [ -x "$helm" ] || "$REPO/scripts/build.sh" cluster
