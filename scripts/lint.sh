@@ -6,6 +6,7 @@ cd "$REPO"
 cargo fmt --all --check || die "run: make fmt"
 unformatted=$(gofmt -l e2e/cluster e2e/peers); [ -z "$unformatted" ] || die "run: make fmt (differs: $unformatted)"
 for script in scripts/*.sh scripts/rootfs/*.sh node/packaging/*.sh operator/packaging/*.sh; do bash -n "$script"; done
+scripts/refusals.sh
 # Always the whole workspace: another choice of packages means another set of features, and another build of the dependencies.
 cargo clippy --release --locked --workspace --all-targets -- -D warnings
 cargo clippy --release --locked --workspace --test e2e -- -D warnings
