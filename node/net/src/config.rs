@@ -98,6 +98,9 @@ pub struct Config {
     pub max_message_size: usize,
     /// Bytes that all peers together may have in inbound buffers over 16 KB each.
     pub inbound_budget: usize,
+    /// Bytes that messages over 16 KB of all peers together may have while they wait to be handled. Less than one
+    /// message means one at a time.
+    pub message_budget: usize,
     /// Deadlines.
     pub timeouts: Timeouts,
 }
@@ -120,7 +123,25 @@ impl Config {
             record_seq: 0,
             max_message_size: 1 << 20,
             inbound_budget: 64 << 20,
+            message_budget: 16 << 20,
             timeouts: Timeouts::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `spec/devp2p.md` §2.7, §2.8, §3.1, §3.3, §3.4, value by value.
+    #[test]
+    fn section_2_7_and_3_defaults() {
+        let config = Config::new(NodeKey::generate(), String::new());
+        assert_eq!((config.max_peers, config.max_pending, config.max_message_size), (25, 100, 1_048_576));
+        assert!(!config.throttle_private_sources);
+        let Timeouts { dial, handshake, hello, read, write, close, ping, inbound_throttle, redial, probe: _ } =
+            config.timeouts;
+        let seconds = [dial, handshake, hello, read, write, close, ping, inbound_throttle, redial];
+        assert_eq!(seconds.map(|duration| duration.as_secs()), [15, 5, 30, 30, 20, 1, 15, 30, 35]);
     }
 }

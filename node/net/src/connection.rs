@@ -14,7 +14,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Budget, Error, LocalHello, Timeouts,
+    Error, LocalHello, Timeouts,
+    budget::Budget,
     handshake::{self, Encrypted},
     outbox::Outbox,
     peer::{Peer, PeerInfo, PeerSender},
@@ -23,8 +24,8 @@ use crate::{
     writer::{UNSENT_IN_SOCKET, Writer},
 };
 
-/// Inbound buffer bytes of a connection that has no server's budget: room for two of the largest messages.
-const OWN_BUDGET: usize = 64 << 20;
+/// Bytes of buffers, and of messages, of a connection that has no server's budget: room for two of the largest.
+const OWN_BUDGET: usize = 32 << 20;
 
 /// A session after both Hellos.
 pub struct Connection {
@@ -52,7 +53,7 @@ impl Connection {
         hello: &LocalHello,
         timeouts: &Timeouts,
     ) -> Result<Self, Error> {
-        let budget = Budget::new(OWN_BUDGET);
+        let budget = Budget::new(OWN_BUDGET, OWN_BUDGET);
         let encrypted = dial_encrypted(enode, key, timeouts, &budget).await?;
         Self::exchange_hello(encrypted, *enode, false, key, hello, timeouts).await
     }

@@ -15,7 +15,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{Budget, Error, Timeouts, ec, reader::Reader, writer::Writer};
+use crate::{Error, Timeouts, budget::Budget, ec, reader::Reader, writer::Writer};
 
 /// Read at once of a handshake packet; the packets of all known nodes are below 512 bytes.
 const PIECE: usize = 512;

@@ -23,7 +23,6 @@ mod server;
 mod session;
 mod writer;
 
-pub use budget::{Budget, Charge};
 pub use config::{Config, LocalHello, Timeouts};
 pub use connection::Connection;
 pub use error::{Error, ErrorClass};

@@ -18,7 +18,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
-    Charge, Lane, LiveSource, LiveWaker, SendError,
+    Lane, LiveSource, LiveWaker, SendError,
+    budget::Charge,
     outbox::{Outbox, Source},
     session::Ended,
 };
@@ -33,7 +34,7 @@ pub struct Message {
     pub code: u64,
     /// Payload, uncompressed. An allocation of its own: holding a slice of it holds this message and no more.
     pub payload: Bytes,
-    /// A big payload stays on the inbound budget until the message is dropped.
+    /// A big payload stays on the budget until the message is dropped.
     _charge: Option<Charge>,
 }
 

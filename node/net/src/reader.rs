@@ -12,7 +12,11 @@ use tokio::{
 };
 use tokio_util::io::poll_read_buf;
 
-use crate::{Budget, Charge, Error, budget, peer::Message};
+use crate::{
+    Error,
+    budget::{self, Budget, Charge},
+    peer::Message,
+};
 
 /// First read of a session that was idle, bytes; doubled while reads come full.
 const SMALLEST_READ: usize = 4 * 1024;
@@ -22,7 +26,8 @@ const LARGEST_READ: usize = 64 * 1024;
 /// Receives the messages of one session, with absolute codes.
 pub struct Reader {
     half: OwnedReadHalf,
-    decoder: FrameDecoder,
+    /// Ciphers and hashes: some kilobytes, which a future that moves the reader would have over and over.
+    decoder: Box<FrameDecoder>,
     buffer: BytesMut,
     /// Size of the next read, bytes.
     piece: usize,
@@ -42,7 +47,16 @@ impl Reader {
         budget: Budget,
     ) -> Self {
         let timer = Box::pin(sleep(read_timeout));
-        Self { half, decoder, buffer, piece: SMALLEST_READ, charge: None, budget, read_timeout, timer }
+        Self {
+            half,
+            decoder: Box::new(decoder),
+            buffer,
+            piece: SMALLEST_READ,
+            charge: None,
+            budget,
+            read_timeout,
+            timer,
+        }
     }
 
     pub(crate) fn decoder(&mut self) -> &mut FrameDecoder {
@@ -55,35 +69,24 @@ impl Reader {
     /// [`Error::Timeout`] when it is not there as a whole within the read timeout, [`Error::Eof`], [`Error::Io`], and
     /// [`Error::Frame`], after which the session cannot go on.
     pub async fn read(&mut self) -> Result<Message, Error> {
-        if let Some(message) = self.decoder.decode(&mut self.buffer)? {
-            return self.charged(message).await;
-        }
-        let deadline = Instant::now() + self.read_timeout;
+        let mut deadline = None;
         loop {
+            if let Some(size) = self.decoder.payload_size(&mut self.buffer)? {
+                // A big payload is paid for before it is allocated, and stays on the budget until it is dropped.
+                let charge = if size > budget::FREE { self.budget.message(size).await } else { None };
+                if let Some(message) = self.decoder.decode(&mut self.buffer)? {
+                    if size > budget::FREE {
+                        // What was read behind it is moved, so that the big buffer can go.
+                        self.buffer = BytesMut::from(&self.buffer[..]);
+                        self.charge = None;
+                    }
+                    return Ok(Message::new(message.code, message.payload, charge));
+                }
+            }
+            let deadline = *deadline.get_or_insert_with(|| Instant::now() + self.read_timeout);
             self.charge_for_next_piece(deadline).await?;
             self.fill(deadline).await?;
-            if let Some(message) = self.decoder.decode(&mut self.buffer)? {
-                return self.charged(message).await;
-            }
         }
-    }
-
-    /// A big payload is on the budget until it is dropped. It takes over what the buffer paid for it, so that a session
-    /// never waits for the budget while it holds a part of it.
-    async fn charged(&mut self, message: rlpx::Message) -> Result<Message, Error> {
-        let size = message.payload.len();
-        if size <= budget::FREE {
-            return Ok(Message::new(message.code, message.payload, None));
-        }
-        self.buffer = BytesMut::from(&self.buffer[..]);
-        let charge = match self.charge.take() {
-            Some((paid, charge)) if paid >= size => Some(charge),
-            smaller => {
-                drop(smaller);
-                self.budget.take(size).await
-            }
-        };
-        Ok(Message::new(message.code, message.payload, charge))
     }
 
     /// Makes room for the next piece and pays for it.
@@ -95,7 +98,7 @@ impl Reader {
             // Twice the size, as the buffer grows: a big message asks a few times only.
             let size = (size * 2).min(self.decoder.needed() + LARGEST_READ).max(size);
             self.charge = None;
-            let charge = timeout_at(deadline, self.budget.take(size))
+            let charge = timeout_at(deadline, self.budget.buffer(size))
                 .await
                 .map_err(|_| Error::Timeout("waiting for buffer space"))?;
             self.charge = charge.map(|charge| (size, charge));

@@ -149,6 +149,18 @@ pub struct FrameDecoder<H = Keccak256> {
     max_payload: usize,
     /// Length of the body whose header was read.
     body: Option<usize>,
+    /// That body when it was authenticated and decrypted.
+    opened: Option<Opened>,
+}
+
+/// A body that lies decrypted at the front of the buffer.
+#[derive(Clone, Copy)]
+struct Opened {
+    code: u64,
+    /// Where its payload begins.
+    start: usize,
+    /// Length of the payload, uncompressed.
+    size: usize,
 }
 
 impl<H: MacState> FrameDecoder<H> {
@@ -159,6 +171,7 @@ impl<H: MacState> FrameDecoder<H> {
             snappy: false,
             max_payload: MAX_PAYLOAD,
             body: None,
+            opened: None,
         }
     }
 
@@ -184,11 +197,15 @@ impl<H: MacState> FrameDecoder<H> {
         self.body.is_some()
     }
 
-    /// Takes the next message off the front of `buffer`; `None` needs more bytes. Decrypts in place.
+    /// The uncompressed length of the next message's payload, once the whole of its frame is in `buffer`: what
+    /// [`Self::decode`] is about to allocate. `None` needs more bytes. Decrypts in place.
     ///
     /// # Errors
     /// After an error the session cannot go on.
-    pub fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<Message>, FrameError> {
+    pub fn payload_size(&mut self, buffer: &mut BytesMut) -> Result<Option<usize>, FrameError> {
+        if let Some(opened) = self.opened {
+            return Ok(Some(opened.size));
+        }
         let length = match self.body {
             Some(length) => length,
             None if buffer.len() < HEADER => return Ok(None),
@@ -205,15 +222,36 @@ impl<H: MacState> FrameDecoder<H> {
         self.cipher.apply_keystream(ciphertext);
         let mut body = &ciphertext[..length];
         let code = u64::decode(&mut body).map_err(|_| FrameError::Code)?;
-        let payload = if self.snappy {
-            Bytes::from(snappy::decompress(body, self.max_payload)?)
+        let size = if self.snappy {
+            snappy::declared_length(body, self.max_payload)?
         } else if body.len() <= self.max_payload {
-            Bytes::copy_from_slice(body)
+            body.len()
         } else {
             return Err(FrameError::TooBig { size: body.len(), limit: self.max_payload });
         };
-        buffer.advance(padded + MAC);
-        self.body = None;
+        self.opened = Some(Opened { code, start: length - body.len(), size });
+        Ok(Some(size))
+    }
+
+    /// Takes the next message off the front of `buffer`; `None` needs more bytes.
+    ///
+    /// # Errors
+    /// As [`Self::payload_size`].
+    pub fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<Message>, FrameError> {
+        if self.payload_size(buffer)?.is_none() {
+            return Ok(None);
+        }
+        let (Some(Opened { code, start, size }), Some(length)) = (self.opened.take(), self.body.take())
+        else {
+            return Ok(None);
+        };
+        let wire = &buffer[start..length];
+        let payload = if self.snappy {
+            Bytes::from(snappy::decompress(wire, size)?)
+        } else {
+            Bytes::copy_from_slice(wire)
+        };
+        buffer.advance(length.next_multiple_of(16) + MAC);
         Ok(Some(Message { code, payload }))
     }
 

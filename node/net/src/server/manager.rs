@@ -22,7 +22,7 @@ use super::{
     throttle::Throttle,
 };
 use crate::{
-    Budget, Config, DisconnectReason, Error, Handle, LocalHello, PeerInfo, Protocol, Timeouts,
+    Config, DisconnectReason, Error, Handle, LocalHello, PeerInfo, Protocol, Timeouts, budget::Budget,
     outbox::Outbox, server::peers::Entry,
 };
 
@@ -125,7 +125,7 @@ impl Manager {
             timeouts: config.timeouts,
             max_peers: config.max_peers,
             protocols,
-            budget: Budget::new(config.inbound_budget),
+            budget: Budget::new(config.inbound_budget, config.message_budget),
             local_addr,
             state: Mutex::new(state),
             events: broadcast::channel(EVENTS).0,

@@ -45,9 +45,7 @@ async fn lanes_overtake_under_a_slow_reader() {
     let big = Bytes::from(random_bytes(100_000));
     // The reader does not read: the lanes fill until nothing more is taken.
     let mut queued = 0;
-    while tokio::time::timeout(Duration::from_millis(300), sender.send(Lane::Sync, 4, big.clone()))
-        .await
-        .is_ok()
+    while tokio::time::timeout(Duration::from_secs(1), sender.send(Lane::Sync, 4, big.clone())).await.is_ok()
     {
         queued += 1;
         assert!(queued < 1000, "the lane is bounded");
@@ -145,7 +143,7 @@ async fn reading_does_not_wait_for_writing() {
         assert_eq!((message.code, &message.payload[..]), (9, &[i][..]));
     }
     let mut pongs = 0;
-    while tokio::time::timeout(Duration::from_millis(500), raw.recv()).await.is_ok_and(|m| {
+    while tokio::time::timeout(Duration::from_secs(2), raw.recv()).await.is_ok_and(|m| {
         pongs += usize::from(m.is_some_and(|(code, _)| code == base::PONG));
         true
     }) {}
@@ -155,7 +153,7 @@ async fn reading_does_not_wait_for_writing() {
 /// Big messages beyond the budget wait for each other; small ones pass.
 #[tokio::test]
 async fn the_inbound_budget_is_shared() {
-    let (server, mut peers) = Server::capturing(Config { inbound_budget: 1 << 20, ..config() });
+    let (server, mut peers) = Server::capturing(Config { message_budget: 1 << 20, ..config() });
     let mut first = server.raw(&NodeKey::generate()).await;
     let mut of_first = peers.recv().await.unwrap();
     let mut second = server.raw(&NodeKey::generate()).await;

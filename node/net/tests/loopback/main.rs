@@ -3,5 +3,6 @@
 mod common;
 mod dialing;
 mod flow;
+mod hostile;
 mod limits;
 mod sessions;

@@ -176,6 +176,32 @@ fn section_2_6_uncompressed_size() {
     );
 }
 
+/// `spec/devp2p.md` §2.6: what a message will take is known before it is taken, however often it is asked.
+#[test]
+fn section_2_6_size_is_known_before_the_payload() {
+    for (compression, size) in [(LITERAL, 1000), (SNAPPY, 1000), (SNAPPY, 0)] {
+        let (mut encoder, mut decoder) = snappy_pair();
+        let mut wire = frames(&mut encoder, &[(16, &vec![7; size]), (17, b"next")], compression);
+        let mut buffer = BytesMut::new();
+        let last = wire.len() - frames(&mut snappy_pair().0, &[(17, b"next")], compression).len();
+        buffer.extend_from_slice(&wire.split_to(last - 1));
+        assert_eq!(decoder.payload_size(&mut buffer), Ok(None), "the last byte is missing");
+        assert_eq!(decoder.decode(&mut buffer), Ok(None));
+        buffer.extend_from_slice(&wire);
+        for _ in 0..3 {
+            assert_eq!(decoder.payload_size(&mut buffer), Ok(Some(size)));
+        }
+        assert_eq!(decoder.decode(&mut buffer).unwrap().unwrap().payload[..], vec![7; size]);
+        assert_eq!(decoder.payload_size(&mut buffer), Ok(Some(4)));
+        assert_eq!(decoder.decode(&mut buffer).unwrap().unwrap().code, 17);
+        assert_eq!(decoder.payload_size(&mut buffer), Ok(None));
+    }
+    let (mut encoder, mut decoder) = snappy_pair();
+    decoder.limit_payload(1000);
+    let mut frame = frames(&mut encoder, &[(16, &[7; 1001])], SNAPPY);
+    assert_eq!(decoder.payload_size(&mut frame), Err(FrameError::TooBig { size: 1001, limit: 1000 }));
+}
+
 /// `spec/devp2p.md` §2.6: the largest payload goes through; one more is refused before anything changed.
 #[test]
 fn section_2_6_largest_payload() {
