@@ -66,11 +66,12 @@ async fn a_packet_over_the_configured_size_ends_the_session() {
         let dialed = Connection::dial(&enode, &NodeKey::generate(), &hello, &Timeouts::default()).await;
         let mut peer = dialed.unwrap().open("waku").unwrap();
         let sender = peer.sender();
-        // A status without options, then what is too big or not, then a batch that is confirmed.
-        for (code, payload) in [(0, vec![0xc0]), (UNKNOWN, vec![7; size]), (MESSAGES, vec![0xc0])] {
+        // A status without options; what is too big or not; a batch that is confirmed.
+        sender.send(Lane::Control, 0, vec![0xc0].into()).await.unwrap();
+        assert_eq!(peer.recv().await.map(|message| message.code), Some(0), "its status");
+        for (code, payload) in [(UNKNOWN, vec![7; size]), (MESSAGES, vec![0xc0])] {
             sender.send(Lane::Control, code, payload.into()).await.unwrap();
         }
-        assert_eq!(peer.recv().await.map(|message| message.code), Some(0), "its status");
         let answer = peer.recv().await.map(|message| message.code);
         assert_eq!(answer, kept.then_some(MESSAGE_RESPONSE), "{size}");
         if !kept {
