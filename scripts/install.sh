@@ -26,7 +26,9 @@ fi
 
 say "installing the CRDs and the operator by Helm"
 "${helm[@]}" upgrade --install status-operator-crds "$REPO/charts/status-operator-crds" -n "$OPERATOR_NAMESPACE" >/dev/null
+# The annotation is the image's content: its name stays the same from build to build, and a pod that runs an older one must go.
 "${helm[@]}" upgrade --install status-operator "$REPO/charts/status-operator" -n "$OPERATOR_NAMESPACE" \
+  --set-string "podAnnotations.status\.im/image=$(sha256sum <"$IMAGES/operator.tar" | cut -c1-16)" \
   --set image.repository="${OPERATOR_IMAGE%:*}" --set image.tag="${OPERATOR_IMAGE##*:}" --set image.pullPolicy="$PULL_POLICY" \
   --set nodeImage="$NODE_IMAGE" "${pull[@]}" --wait --timeout 3m >/dev/null || {
   "${kubectl[@]}" -n "$OPERATOR_NAMESPACE" get pods >&2
