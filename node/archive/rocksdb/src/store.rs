@@ -13,7 +13,8 @@ use archive::{
 };
 use parking_lot::RwLock;
 use rocksdb::{
-    Cache, ColumnFamily, ColumnFamilyDescriptor, DB, FlushOptions, IteratorMode, WriteBatch, WriteOptions,
+    BottommostLevelCompaction, Cache, ColumnFamily, ColumnFamilyDescriptor, CompactOptions, DB, FlushOptions,
+    IteratorMode, WriteBatch, WriteOptions,
 };
 use waku_wire::Topic;
 
@@ -217,12 +218,9 @@ impl Store {
     /// Frees whole files below the floor. What shares a file with rows that stay goes with the next compaction of it.
     pub(crate) fn free(&self, raised: &Raised) -> Result<Evicted, ArchiveError> {
         self.check_open()?;
-        let (rows_family, time_family) = (self.family(keys::ROWS)?, self.family(keys::TIME)?);
         let day = keys::day_of(raised.to);
-        let drop_files =
-            |family, end: &[u8]| self.db.delete_file_in_range_cf(family, &[][..], end).map_err(from_rocks);
-        drop_files(rows_family, &day.to_be_bytes())?;
-        drop_files(time_family, &raised.to.to_be_bytes())?;
+        self.free_below(keys::ROWS, &day.to_be_bytes())?;
+        self.free_below(keys::TIME, &raised.to.to_be_bytes())?;
         let first_hour = u32::from(day) * (keys::DAY / HOUR);
         let within = raised.gone.iter().filter(|window| window.hour >= first_hour).map(|window| window.bytes);
         let carried = if keys::day_of(raised.from) == day { self.stale.load(Ordering::Relaxed) } else { 0 };
@@ -230,7 +228,7 @@ impl Store {
         if stale > STALE_BYTES {
             // `rows` is by topic within a day, so a floor inside the day frees nothing there by dropping files.
             let next = day.checked_add(1).map(u16::to_be_bytes);
-            self.db.compact_range_cf(rows_family, Some(day.to_be_bytes()), next);
+            self.purge(keys::ROWS, Some(&day.to_be_bytes()), next.as_ref().map(|next| &next[..]))?;
             stale = 0;
         }
         self.stale.store(stale, Ordering::Relaxed);
@@ -239,6 +237,27 @@ impl Store {
             rows: raised.gone.iter().map(|window| window.count).sum(),
             bytes: raised.gone.iter().map(|window| window.bytes).sum(),
         })
+    }
+
+    /// Frees the files of a family whose keys are all before `end`.
+    fn free_below(&self, name: &'static str, end: &[u8]) -> Result<(), ArchiveError> {
+        self.db.delete_file_in_range_cf(self.family(name)?, &[][..], end).map_err(from_rocks)?;
+        // That leaves out files of level 0, and those that a compaction is reading; begun under the old floor, it would
+        // write their rows once more.
+        let left = self.db.live_files().map_err(from_rocks)?.into_iter().any(|file| {
+            file.column_family_name == name && file.end_key.is_some_and(|last| last.as_slice() < end)
+        });
+        if left { self.purge(name, None, Some(end)) } else { Ok(()) }
+    }
+
+    /// Takes what is below the floor out of all files that overlap the range, by a compaction.
+    fn purge(&self, name: &'static str, from: Option<&[u8]>, end: Option<&[u8]>) -> Result<(), ArchiveError> {
+        let mut options = CompactOptions::default();
+        // It waits for compactions of the same files. Their output is new, but not filtered by this floor; without force
+        // it would be taken for this compaction's own and left as it is.
+        options.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
+        self.db.compact_range_cf_opt(self.family(name)?, from, end, &options);
+        Ok(())
     }
 
     pub(crate) fn probe(&self) -> Result<(), ArchiveError> {
