@@ -32,7 +32,8 @@ const IDLE_BUFFER: usize = 2 * 1024;
 /// Sends the messages of one session, with absolute codes. Nothing leaves before [`Self::flush`].
 pub struct Writer {
     half: OwnedWriteHalf,
-    encoder: FrameEncoder,
+    /// Boxed as the reader's decoder is.
+    encoder: Box<FrameEncoder>,
     out: BytesMut,
     write_timeout: Duration,
     close_timeout: Duration,
@@ -43,7 +44,7 @@ impl Writer {
     pub(crate) fn new(half: OwnedWriteHalf, encoder: FrameEncoder, timeouts: &Timeouts) -> Self {
         Self {
             half,
-            encoder,
+            encoder: Box::new(encoder),
             out: BytesMut::new(),
             write_timeout: timeouts.write,
             close_timeout: timeouts.close,

@@ -45,11 +45,12 @@ impl Drop for Dialing {
 
 async fn dial(guard: Dialing, url: EnodeUrl) {
     let manager = Arc::clone(&guard.manager);
-    let connect = async {
+    // Boxed, as the session is: see inbound connections.
+    let connect = Box::pin(async {
         let enode = resolve(&url, &manager).await?;
         let encrypted = dial_encrypted(&enode, &manager.key, &manager.timeouts, &manager.budget).await?;
         establish(&manager, encrypted, enode, None).await
-    };
+    });
     let connected = tokio::select! {
         connected = connect => connected,
         () = manager.stop.cancelled() => return,
@@ -57,7 +58,7 @@ async fn dial(guard: Dialing, url: EnodeUrl) {
     match connected {
         Ok(session) => {
             drop(guard);
-            session.run(&manager).await;
+            Box::pin(session.run(&manager)).await;
         }
         Err(error) => tracing::debug!(peer = %guard.id, %error, "dial failed"),
     }

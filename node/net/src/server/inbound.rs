@@ -75,23 +75,22 @@ impl Drop for Ticket {
 
 async fn serve_inbound(guard: Ticket, stream: TcpStream) {
     let manager = Arc::clone(&guard.manager);
-    tune(&stream);
-    let encrypted = match handshake::accept(stream, &manager.key, &manager.timeouts, &manager.budget).await {
-        Ok(encrypted) => encrypted,
-        Err(error) => {
-            tracing::debug!(%error, "inbound connection failed");
-            return;
-        }
-    };
-    manager.state.lock().pending.authenticated(guard.ticket);
-    let enode = inbound_enode(encrypted.remote, encrypted.remote_addr);
-    match establish(&manager, encrypted, enode, Some(guard.ticket)).await {
+    // Boxed, as the session is: what a handshake needs is given back when it is over, the task stays as long as the peer.
+    match Box::pin(welcome(&manager, guard.ticket, stream)).await {
         Ok(session) => {
             drop(guard);
-            session.run(&manager).await;
+            Box::pin(session.run(&manager)).await;
         }
-        Err(error) => tracing::debug!(%error, "inbound connection refused"),
+        Err(error) => tracing::debug!(%error, "inbound connection failed"),
     }
+}
+
+async fn welcome(manager: &Arc<Manager>, ticket: u64, stream: TcpStream) -> Result<Established, Error> {
+    tune(&stream);
+    let encrypted = handshake::accept(stream, &manager.key, &manager.timeouts, &manager.budget).await?;
+    manager.state.lock().pending.authenticated(ticket);
+    let enode = inbound_enode(encrypted.remote, encrypted.remote_addr);
+    establish(manager, encrypted, enode, Some(ticket)).await
 }
 
 /// A connection that became a peer.
