@@ -23,7 +23,8 @@ fn recent() -> WireEnvelope {
 }
 
 fn config(node: &Node, check: Check) -> Config {
-    let timeout = Duration::from_secs(1);
+    // Long enough for each step on a busy machine: some of these nodes answer nothing, and it is waited out.
+    let timeout = Duration::from_secs(3);
     Config { timeout, ..Config::new(node.url.clone(), check, NodeKey::generate(), mailbox()) }
 }
 
@@ -45,8 +46,8 @@ async fn s99_a_static_node_stays_connected() {
     let report = check(Fault::None, Check::Static, &[]).await;
     assert_eq!(report.exit_code(), 0, "{report:?}");
     assert!(matches!(report.result, Ok(Passed::Static)));
-    assert!((5.0..8.0).contains(&report.elapsed.as_secs_f64()), "{:?}", report.elapsed);
-    assert!(report.connected_after.unwrap() < Duration::from_secs(5));
+    let stayed = report.elapsed - report.connected_after.unwrap();
+    assert!(stayed >= Duration::from_secs(5), "{report:?}");
 }
 
 #[tokio::test]

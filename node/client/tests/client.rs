@@ -10,6 +10,8 @@ use node_client::{Client, Error, ErrorClass, Options, history::Form};
 use waku_wire::{Envelope, MessagesRequest, ProtocolVersion, Topic, WireEnvelope};
 
 const SECOND: Duration = Duration::from_secs(1);
+/// What no answer should take, on a busy machine either.
+const PATIENCE: Duration = Duration::from_secs(20);
 const NOW: u32 = 1_700_000_000;
 
 fn envelope(topic: Topic, sent: u32, text: &str) -> WireEnvelope {
@@ -102,7 +104,7 @@ async fn s45_a_posted_envelope_is_confirmed() {
     let posted = envelope(topic(), NOW, "hello");
     let confirmation = client.post(std::slice::from_ref(&posted)).await.unwrap();
     assert!(confirmation.is_expected());
-    confirmation.wait(5 * SECOND).await.unwrap();
+    confirmation.wait(PATIENCE).await.unwrap();
     assert_eq!(node.rows(), [posted]);
 }
 
@@ -111,7 +113,7 @@ async fn s46_a_refused_envelope_is_named() {
     let node = Node::start(Fault::Rejects);
     let posted = envelope(topic(), NOW, "hello");
     let client = connect(&node).await;
-    let error = client.post(std::slice::from_ref(&posted)).await.unwrap().wait(5 * SECOND).await.unwrap_err();
+    let error = client.post(std::slice::from_ref(&posted)).await.unwrap().wait(PATIENCE).await.unwrap_err();
     let Error::Rejected(errors) = &error else { panic!("{error}") };
     assert_eq!((errors[0].hash, errors[0].code), (posted.hash(), 22));
     assert!(error.to_string().contains("low PoW"), "{error}");
@@ -159,14 +161,14 @@ async fn watching_gets_gossip_and_the_node_gets_the_interest() {
     let client = Client::connect(&node.url, &NodeKey::generate(), &options).await.unwrap();
     let mut watch = client.watch();
     // A confirmed post: the node has then seen the handshake and takes gossip for this session.
-    client.post(&[]).await.unwrap().wait(5 * SECOND).await.unwrap();
+    client.post(&[]).await.unwrap().wait(PATIENCE).await.unwrap();
     let sent: Vec<_> = (0..5).map(|i| envelope(topic(), NOW + i, "gossip")).collect();
     node.gossip(&sent).await;
     for expected in &sent {
         assert_eq!(&watch.next().await.unwrap(), expected);
     }
     client.set_topics(vec![]).await.unwrap();
-    client.post(&[]).await.unwrap().wait(5 * SECOND).await.unwrap();
+    client.post(&[]).await.unwrap().wait(PATIENCE).await.unwrap();
     assert_eq!(node.topics(), [vec![topic()], vec![]]);
 }
 
@@ -175,15 +177,15 @@ async fn s61_s62_s92_pages_follow_the_cursor() {
     let (node, rows) = filled(Fault::None, 10);
     let client = connect(&node).await;
     for form in [Form::Plain, Form::Encrypted { key: mailbox(), pow: 0.002 }] {
-        let first = client.request_history(&request(6), &form, NOW, 5 * SECOND).await.unwrap();
+        let first = client.request_history(&request(6), &form, NOW, PATIENCE).await.unwrap();
         assert_eq!(first.envelopes, rows[..6]);
         assert_eq!(first.last, rows[5].hash());
         let cursor = first.cursor.unwrap().0.to_vec();
         let next = MessagesRequest { cursor, ..request(6) };
-        let second = client.request_history(&next, &form, NOW, 5 * SECOND).await.unwrap();
+        let second = client.request_history(&next, &form, NOW, PATIENCE).await.unwrap();
         assert_eq!((&second.envelopes[..], second.cursor), (&rows[6..], None));
         for limit in [1, 3, 5, 10, 0] {
-            let all = client.request_all_history(&request(limit), &form, NOW, 5 * SECOND, 100).await.unwrap();
+            let all = client.request_all_history(&request(limit), &form, NOW, PATIENCE, 100).await.unwrap();
             assert_eq!(all, rows, "limit {limit}");
         }
     }
@@ -193,24 +195,24 @@ async fn s61_s62_s92_pages_follow_the_cursor() {
 async fn s60_an_empty_history_is_an_empty_page() {
     let client_node = Node::start(Fault::None);
     let client = connect(&client_node).await;
-    let page = client.request_history(&request(6), &Form::Plain, NOW, 5 * SECOND).await.unwrap();
+    let page = client.request_history(&request(6), &Form::Plain, NOW, PATIENCE).await.unwrap();
     assert!(page.envelopes.is_empty() && page.cursor.is_none());
     assert_eq!(page.last, waku_wire::EnvelopeHash::ZERO);
 }
 
 #[tokio::test]
 async fn what_a_node_does_wrong_with_history_is_a_typed_error() {
-    for (fault, class) in [
-        (Fault::Silent, ErrorClass::Timeout),
-        (Fault::WrongId, ErrorClass::Timeout),
-        (Fault::Refuses, ErrorClass::Refused),
-        (Fault::HangsUp, ErrorClass::Lost),
-        (Fault::Garbage, ErrorClass::Lost),
-        (Fault::TooMany, ErrorClass::Breach),
+    for (fault, patience, class) in [
+        (Fault::Silent, SECOND, ErrorClass::Timeout),
+        (Fault::WrongId, SECOND, ErrorClass::Timeout),
+        (Fault::Refuses, PATIENCE, ErrorClass::Refused),
+        (Fault::HangsUp, PATIENCE, ErrorClass::Lost),
+        (Fault::Garbage, PATIENCE, ErrorClass::Lost),
+        (Fault::TooMany, PATIENCE, ErrorClass::Breach),
     ] {
         let (node, _) = filled(fault, 4);
         let client = connect(&node).await;
-        let error = client.request_history(&request(4), &Form::Plain, NOW, SECOND).await.unwrap_err();
+        let error = client.request_history(&request(4), &Form::Plain, NOW, patience).await.unwrap_err();
         assert_eq!(error.class(), class, "{fault:?}: {error}");
     }
 }
@@ -220,7 +222,7 @@ async fn s71_another_password_is_refused() {
     let (node, _) = filled(Fault::None, 1);
     let client = connect(&node).await;
     let form = Form::Encrypted { key: waku_wire::SymmetricKey::from_bytes([8; 32]).unwrap(), pow: 0.002 };
-    let error = client.request_history(&request(4), &form, NOW, 5 * SECOND).await.unwrap_err();
+    let error = client.request_history(&request(4), &form, NOW, PATIENCE).await.unwrap_err();
     assert!(matches!(&error, Error::Refused(text) if text == "failed to decrypt p2p request"), "{error}");
 }
 
@@ -228,11 +230,11 @@ async fn s71_another_password_is_refused() {
 async fn following_cursors_is_bounded() {
     let (node, _) = filled(Fault::CursorStands, 3);
     let client = connect(&node).await;
-    let error = client.request_all_history(&request(3), &Form::Plain, NOW, SECOND, 100).await.unwrap_err();
+    let error = client.request_all_history(&request(3), &Form::Plain, NOW, PATIENCE, 100).await.unwrap_err();
     assert!(error.to_string().contains("does not move on"), "{error}");
     let (node, _) = filled(Fault::None, 10);
     let client = connect(&node).await;
-    let error = client.request_all_history(&request(3), &Form::Plain, NOW, SECOND, 5).await.unwrap_err();
+    let error = client.request_all_history(&request(3), &Form::Plain, NOW, PATIENCE, 5).await.unwrap_err();
     assert!(error.to_string().contains("more than 5"), "{error}");
 }
 
@@ -242,8 +244,8 @@ async fn requests_at_once_take_turns() {
     let client = connect(&node).await;
     let (all, first) = (request(2), request(1));
     let (all, first) = futures::join!(
-        client.request_history(&all, &Form::Plain, NOW, 5 * SECOND),
-        client.request_history(&first, &Form::Plain, NOW, 5 * SECOND),
+        client.request_history(&all, &Form::Plain, NOW, PATIENCE),
+        client.request_history(&first, &Form::Plain, NOW, PATIENCE),
     );
     assert_eq!((all.unwrap().envelopes, first.unwrap().envelopes), (rows.clone(), rows[..1].to_vec()));
 }
@@ -252,7 +254,7 @@ async fn requests_at_once_take_turns() {
 async fn envelopes_behind_the_completion_are_not_in_the_page() {
     let (node, rows) = filled(Fault::DeliversLate, 2);
     let client = connect(&node).await;
-    let page = client.request_history(&request(2), &Form::Plain, NOW, 5 * SECOND).await.unwrap();
+    let page = client.request_history(&request(2), &Form::Plain, NOW, PATIENCE).await.unwrap();
     assert!(page.envelopes.is_empty());
     assert_eq!(page.last, rows[1].hash());
 }
@@ -262,11 +264,11 @@ async fn the_end_of_the_session_ends_every_wait_and_says_why() {
     let node = Node::start(Fault::HangsUp);
     let client = connect(&node).await;
     let mut watch = client.watch();
-    let history = client.request_history(&request(1), &Form::Plain, NOW, 5 * SECOND).await.unwrap_err();
+    let history = client.request_history(&request(1), &Form::Plain, NOW, PATIENCE).await.unwrap_err();
     assert!(history.to_string().contains("subprotocol error"), "{history}");
     assert!(matches!(watch.next().await, Err(Error::Lost(_))));
     assert!(matches!(client.ended().await, Error::Lost(_)));
     assert!(matches!(client.post(&[]).await, Err(Error::Lost(_))));
-    let again = client.request_history(&request(1), &Form::Plain, NOW, 5 * SECOND).await.unwrap_err();
+    let again = client.request_history(&request(1), &Form::Plain, NOW, PATIENCE).await.unwrap_err();
     assert_eq!(again.class(), ErrorClass::Lost);
 }

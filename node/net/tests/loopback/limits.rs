@@ -84,7 +84,9 @@ async fn section_3_2_checkpoint_2() {
 /// `spec/devp2p.md` §3.2: a node id that has a living session.
 #[tokio::test]
 async fn section_3_2_already_connected() {
-    let server = Server::start(config());
+    let mut config = config();
+    config.timeouts.probe = LONG;
+    let server = Server::start(config);
     let key = NodeKey::generate();
     let connection = server.dial(&key).await.unwrap();
     let first = connection.local_addr();
@@ -92,7 +94,7 @@ async fn section_3_2_already_connected() {
     let _peer = connection.open("waku").unwrap();
     let (refused, took) = timed(server.dial(&key)).await;
     assert_eq!(refused.err().unwrap().reason(), Some(DisconnectReason::AlreadyConnected));
-    assert!(took < Duration::from_secs(1), "a living session answers at once: {took:?}");
+    assert!(took < LONG, "a living session answers at once: {took:?}");
     assert_eq!(server.handle.peers()[0].remote_addr, first);
 }
 
@@ -126,13 +128,13 @@ async fn a_dead_session_is_replaced() {
 #[tokio::test]
 async fn section_3_3_throttle() {
     let mut throttled = Config { throttle_private_sources: true, ..config() };
-    throttled.timeouts.inbound_throttle = Duration::from_millis(600);
+    throttled.timeouts.inbound_throttle = Duration::from_secs(3);
     let server = Server::start(throttled.clone());
     let _first = server.raw(&NodeKey::generate()).await;
     let mut second = TcpStream::connect(server.addr).await.unwrap();
     let read = tokio::time::timeout(LONG, second.read(&mut [0; 1])).await.expect("closed at once");
     assert_eq!(read.unwrap_or(0), 0);
-    tokio::time::sleep(Duration::from_millis(650)).await;
+    tokio::time::sleep(Duration::from_millis(3050)).await;
     let _third = server.raw(&NodeKey::generate()).await;
 
     let shared = Config {
@@ -149,7 +151,10 @@ async fn section_3_3_throttle() {
 /// 200 sockets that say nothing, and 200 that stop in the middle of the handshake, do not keep a good node out.
 #[tokio::test]
 async fn half_open_sockets_do_not_lock_newcomers_out() {
-    let server = Server::start(config());
+    let mut config = config();
+    // They do not make room by running out of time.
+    config.timeouts.handshake = 10 * LONG;
+    let server = Server::start(config);
     let mut half_open = Vec::new();
     for i in 0..400u32 {
         let mut stream = TcpStream::connect(server.addr).await.unwrap();
@@ -158,23 +163,27 @@ async fn half_open_sockets_do_not_lock_newcomers_out() {
         }
         half_open.push(stream);
     }
-    let (mut raw, took) = timed(server.raw(&NodeKey::generate())).await;
+    let key = NodeKey::generate();
+    let newcomer = tokio::time::timeout(LONG, server.raw(&key));
+    let mut raw = newcomer.await.expect("let in at once");
     raw.send(OFFSET + 1, b"in").await;
     assert_eq!(raw.recv().await.unwrap().1, "in");
-    assert!(took < Duration::from_secs(3), "{took:?}");
     assert!(server.handle.pending_count() <= 100, "{}", server.handle.pending_count());
 }
 
 /// Nor do handshakes that are completed and never followed by a Hello.
 #[tokio::test]
 async fn handshakes_without_hello_do_not_lock_newcomers_out() {
-    let server = Server::start(Config { max_pending: 10, ..config() });
+    let mut config = Config { max_pending: 10, ..config() };
+    config.timeouts.hello = 10 * LONG;
+    let server = Server::start(config);
     let mut silent = Vec::new();
     for _ in 0..20 {
         silent.push(Raw::connect(server.addr, &NodeKey::generate(), server.key.public_key()).await);
     }
-    let (_raw, took) = timed(server.raw(&NodeKey::generate())).await;
-    assert!(took < Duration::from_secs(3), "{took:?}");
+    let key = NodeKey::generate();
+    let newcomer = tokio::time::timeout(LONG, server.raw(&key));
+    let _raw = newcomer.await.expect("let in at once");
     assert!(server.handle.pending_count() <= 10);
     // The oldest had to go.
     assert_eq!(silent[0].recv().await.map(|(code, _)| code), Some(base::HELLO));

@@ -292,34 +292,30 @@ async fn section_2_6_largest_message() {
 #[tokio::test]
 async fn section_2_7_read_deadline() {
     let server = Server::start(quick(|t| t.read = Duration::from_millis(300)));
-    let mut silent = server.raw(&NodeKey::generate()).await;
-    let (end, took) = timed(silent.recv()).await;
+    let (end, took) = timed(async { server.raw(&NodeKey::generate()).await.recv().await }).await;
     assert_eq!(end, None);
-    assert!(took >= Duration::from_millis(250) && took < Duration::from_secs(3), "{took:?}");
+    assert!(took >= Duration::from_millis(300), "{took:?}");
 
     let mut slow = server.raw(&NodeKey::generate()).await;
-    let frame = slow.frame(OFFSET + 1, &[9; 4000]);
-    let (_, took) = timed(async {
-        // A byte now and then does not keep it alive.
-        for piece in frame.chunks(16) {
-            if slow.stream.write_all(piece).await.is_err() {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(30)).await;
-        }
-        assert_eq!(slow.recv().await, None);
-    })
-    .await;
-    assert!(took < Duration::from_secs(3), "{took:?}");
+    let frame = slow.frame(OFFSET + 1, &random_bytes(16_000));
+    let mut pieces = frame.chunks(16);
+    // Some bytes now and then do not keep it alive.
+    while let Some(piece) = pieces.next()
+        && slow.stream.write_all(piece).await.is_ok()
+    {
+        tokio::time::sleep(Duration::from_millis(30)).await;
+    }
+    assert_eq!(slow.recv().await, None);
+    assert!(pieces.len() > 0, "ended before the frame was complete");
 }
 
 /// `spec/devp2p.md` §2.7: messages re-arm the deadline.
 #[tokio::test]
 async fn section_2_7_deadline_is_rearmed() {
-    let server = Server::start(quick(|t| t.read = Duration::from_millis(400)));
+    let server = Server::start(quick(|t| t.read = Duration::from_secs(2)));
     let mut raw = server.raw(&NodeKey::generate()).await;
     for _ in 0..8 {
-        tokio::time::sleep(Duration::from_millis(120)).await;
+        tokio::time::sleep(Duration::from_millis(400)).await;
         raw.send(base::PONG, base::EMPTY_LIST).await;
     }
     raw.send(OFFSET + 1, b"alive").await;
@@ -330,52 +326,56 @@ async fn section_2_7_deadline_is_rearmed() {
 #[tokio::test]
 async fn section_2_7_handshake_and_hello_deadlines() {
     let server = Server::start(quick(|t| {
-        t.handshake = Duration::from_millis(200);
-        t.hello = Duration::from_millis(600);
+        t.handshake = Duration::from_millis(300);
+        t.hello = 10 * LONG;
     }));
-    let mut stream = tokio::net::TcpStream::connect(server.addr).await.unwrap();
-    let (read, took) = timed(async { stream.read(&mut [0; 1]).await.unwrap_or(0) }).await;
+    let (read, took) = timed(async {
+        let mut stream = tokio::net::TcpStream::connect(server.addr).await.unwrap();
+        let end = tokio::time::timeout(LONG, stream.read(&mut [0; 1])).await;
+        end.expect("closed").unwrap_or(0)
+    })
+    .await;
     assert_eq!(read, 0);
-    assert!(took >= Duration::from_millis(150) && took < Duration::from_millis(550), "{took:?}");
-    let mut raw = Raw::connect(server.addr, &NodeKey::generate(), server.key.public_key()).await;
-    assert_eq!(raw.recv().await.unwrap().0, base::HELLO, "it does not wait for ours");
-    let (end, took) = timed(raw.recv()).await;
+    assert!(took >= Duration::from_millis(300), "{took:?}");
+
+    let server = Server::start(quick(|t| t.hello = Duration::from_millis(600)));
+    let (end, took) = timed(async {
+        let mut raw = Raw::connect(server.addr, &NodeKey::generate(), server.key.public_key()).await;
+        assert_eq!(raw.recv().await.unwrap().0, base::HELLO, "it does not wait for ours");
+        raw.recv().await
+    })
+    .await;
     assert_eq!(end, None);
-    assert!(took >= Duration::from_millis(400), "{took:?}");
+    assert!(took >= Duration::from_millis(600), "{took:?}");
 }
 
 /// `spec/devp2p.md` §2.8: pings come by the clock, whatever else is sent.
 #[tokio::test]
 async fn section_2_8_pings_by_the_clock() {
     let server = Server::start(quick(|t| t.ping = Duration::from_millis(100)));
-    let key = NodeKey::generate();
-    let connection = server.dial(&key).await.unwrap();
-    let (mut reader, _writer) = connection.split();
     let (_, took) = timed(async {
+        let (mut reader, _writer) = server.dial(&NodeKey::generate()).await.unwrap().split();
         for _ in 0..5 {
             let message = tokio::time::timeout(LONG, reader.read()).await.unwrap().unwrap();
             assert_eq!(message.code, base::PING);
         }
     })
     .await;
-    assert!(took > Duration::from_millis(400) && took < Duration::from_secs(2), "{took:?}");
+    assert!(took >= Duration::from_millis(500), "{took:?}");
 }
 
 /// A client's own pings and pongs keep a quiet session alive beyond both read deadlines.
 #[tokio::test]
 async fn a_quiet_session_stays() {
     let server = Server::start(quick(|t| {
-        t.read = Duration::from_millis(500);
-        t.ping = Duration::from_millis(150);
+        t.read = Duration::from_secs(2);
+        t.ping = Duration::from_millis(400);
     }));
-    let timeouts = Timeouts { read: Duration::from_millis(500), ..Timeouts::default() };
+    let timeouts = Timeouts { read: Duration::from_secs(2), ..Timeouts::default() };
     let connection =
         Connection::dial(&server.enode(), &NodeKey::generate(), &local_hello(), &timeouts).await.unwrap();
     let mut peer = connection.open("waku").unwrap();
-    assert!(
-        tokio::time::timeout(Duration::from_millis(1500), peer.recv()).await.is_err(),
-        "no end, no message"
-    );
+    assert!(tokio::time::timeout(Duration::from_secs(5), peer.recv()).await.is_err(), "no end, no message");
     peer.sender().send(Lane::Control, 1, "hi".into()).await.unwrap();
     assert_eq!(peer.recv().await.unwrap().payload, "hi");
 }
