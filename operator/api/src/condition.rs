@@ -116,6 +116,8 @@ pub enum Reason {
     PartiallyAssigned,
     /// A load balancer gave a host name and no IP address; an enode needs an IP address.
     HostnameOnly,
+    /// A load balancer refuses the Service; the message has its words.
+    LoadBalancerRefused,
     /// The last canary passed against each node.
     CanaryPassed,
     /// The last canary failed against at least one node.
@@ -144,7 +146,7 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::AllReady,
         Self::Suspended,
         Self::ScaledToZero,
@@ -163,6 +165,7 @@ impl Reason {
         Self::WaitingForLoadBalancer,
         Self::PartiallyAssigned,
         Self::HostnameOnly,
+        Self::LoadBalancerRefused,
         Self::CanaryPassed,
         Self::CanaryFailed,
         Self::CanaryPending,
@@ -220,6 +223,11 @@ impl Reason {
             Self::HostnameOnly => (
                 "HostnameOnly",
                 "A load balancer gave a host name and no IP address; an enode needs an IP address.",
+            ),
+            Self::LoadBalancerRefused => (
+                "LoadBalancerRefused",
+                "A load balancer refuses the Service, as some do that cannot have TCP and UDP on one address; the \
+                 message has its words.",
             ),
             Self::CanaryPassed => ("CanaryPassed", "The last canary passed against each node."),
             Self::CanaryFailed => ("CanaryFailed", "The last canary failed against at least one node."),

@@ -151,11 +151,11 @@ impl Default for ServiceMonitor {
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Canary {
-    /// Time between two runs.
+    /// Time between two runs, a tenth more or less. After one that failed at most 15s.
     #[serde(default = "default_canary_interval")]
     #[schemars(length(max = 8), pattern("^[1-9][0-9]{0,4}(s|m)$"))]
     pub interval: String,
-    /// Longest time that one run may take.
+    /// Longest time that each step of a run may take: to connect, to get the answer.
     #[serde(default = "default_canary_timeout")]
     #[schemars(length(max = 8), pattern("^[1-9][0-9]{0,4}(s|m)$"))]
     pub timeout: String,

@@ -86,6 +86,8 @@ impl Mode {
     crates(kube_core = "::kube_core"),
     validation = Rule::new("self.p2p.port != self.rpc.port && self.p2p.port != self.metrics.port && self.rpc.port != self.metrics.port")
         .message("p2p.port, rpc.port and metrics.port must be different"),
+    validation = Rule::new("self.p2p.port == oldSelf.p2p.port || self.p2p.port != oldSelf.rpc.port && self.p2p.port != oldSelf.metrics.port")
+        .message("p2p.port cannot become what rpc.port or metrics.port was: pods that still have it there would be open to everybody; choose another port"),
     validation = Rule::new("self.mode == 'Mailserver' || !has(self.mailserver)")
         .message("mailserver may be set only when mode is Mailserver"),
     validation = Rule::new("has(self.storage) == has(oldSelf.storage)")

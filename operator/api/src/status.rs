@@ -37,7 +37,7 @@ pub struct StatusNodeStatus {
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
-    /// One entry for each ordinal that is wanted or whose identity is remembered.
+    /// One entry for each ordinal that is wanted, or that is scaled away and whose key is still to be deleted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["ordinal".into()]))]

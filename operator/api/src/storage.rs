@@ -1,8 +1,9 @@
 //! Volumes, and what outlives a StatusNode. Facts: design §3 (Claims); `spec/operators.md` §1.2 rows 23, 24.
 
 use kube_derive::KubeSchema;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 /// The volume of each node.
 #[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
@@ -44,7 +45,8 @@ pub enum WhenGone {
     Delete,
 }
 
-/// What happens to the objects of a StatusNode that is deleted, or of an ordinal that is scaled away.
+/// What happens to the objects of a StatusNode that is deleted, or of an ordinal that is scaled away. Each of the two has
+/// the default of the field that holds it; see [`Retention`].
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RetentionPolicy {
@@ -60,13 +62,35 @@ pub struct RetentionPolicy {
 pub struct Retention {
     /// Volumes with history.
     #[serde(default = "retain")]
+    #[schemars(transform = retained_by_default)]
     pub volumes: RetentionPolicy,
     /// Secrets with generated keys. Keys that the user brought are never touched.
     #[serde(default = "retain")]
+    #[schemars(transform = retained_by_default)]
     pub identities: RetentionPolicy,
     /// Services of the peer-to-peer port. A load balancer costs money; its address is lost with its Service.
     #[serde(default = "delete")]
+    #[schemars(transform = deleted_by_default)]
     pub addresses: RetentionPolicy,
+}
+
+fn retained_by_default(policy: &mut Schema) {
+    default_members(policy, WhenGone::Retain);
+}
+
+fn deleted_by_default(policy: &mut Schema) {
+    default_members(policy, WhenGone::Delete);
+}
+
+/// Gives both members of a policy a default, so that one may be set alone.
+fn default_members(policy: &mut Schema, default: WhenGone) {
+    policy.remove("required");
+    let members = policy.get_mut("properties").and_then(serde_json::Value::as_object_mut);
+    for member in members.into_iter().flat_map(|members| members.values_mut()) {
+        if let Some(member) = member.as_object_mut() {
+            member.insert("default".to_owned(), json!(default));
+        }
+    }
 }
 
 const fn retain() -> RetentionPolicy {

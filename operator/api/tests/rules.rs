@@ -191,6 +191,20 @@ fn the_columns_are_those_of_the_design() {
     assert_eq!(named(true), ["ENODE", "IMAGE"]);
 }
 
+/// `retention: {addresses: {whenDeleted: Retain}}` says all that one wants to say.
+#[test]
+fn each_member_of_a_retention_policy_has_the_default_of_its_field() {
+    let retention = schema()["properties"]["spec"]["properties"]["retention"].clone();
+    for (field, expected) in [("volumes", "Retain"), ("identities", "Retain"), ("addresses", "Delete")] {
+        let policy = &retention["properties"][field];
+        assert_eq!(policy["required"], Value::Null, "{field}");
+        for member in ["whenDeleted", "whenScaled"] {
+            assert_eq!(policy["properties"][member]["default"], expected, "{field}.{member}");
+            assert_eq!(policy["default"][member], expected, "{field}.{member}");
+        }
+    }
+}
+
 #[test]
 fn the_definition_as_json_stays_below_200_kib() {
     assert!(serde_json::to_string(&statusnode_api::crd()).unwrap().len() < 200 * 1024);
