@@ -59,28 +59,36 @@ pub fn stamp(desired: &mut Value) -> String {
 
 /// Whether every field of `desired` has its value in `live`.
 ///
-/// Fields of `live` that are not desired belong to others. Null, `{}`, `[]` and `""` equal absence, as the API server
-/// drops them. Lists that server-side apply merges by key may hold elements of others; all other lists must be equal
-/// element by element. Quantities are compared by value (`1024Mi` is stored as `1Gi`).
+/// Fields of `live` that are not desired belong to others, but for what server-side apply holds as one value: there a
+/// member that somebody added has changed ours, and would open a wall or empty a Service. Null, `{}`, `[]` and `""`
+/// equal absence, as the API server drops them. Lists that server-side apply merges by key may hold elements of others;
+/// all other lists must be equal element by element. Quantities are compared by value (`1024Mi` is stored as `1Gi`).
 pub fn covers(live: &Value, desired: &Value) -> bool {
-    covers_at(Some(live), desired, "")
+    covers_at(Some(live), desired, "", false)
 }
 
-fn covers_at(live: Option<&Value>, desired: &Value, key: &str) -> bool {
-    let Some(live) = live else { return is_empty(desired) };
+/// `whole`: within a value that nobody else may add to.
+fn covers_at(live: Option<&Value>, desired: &Value, key: &str, whole: bool) -> bool {
+    let Some(live) = live else { return is_absent(key, desired) };
+    let whole = whole || is_one_value(key);
     match (live, desired) {
-        (_, Value::Null) => true,
+        (Value::Null, _) => is_absent(key, desired),
+        (_, Value::Null) => !whole || is_absent(key, live),
         (Value::Object(have), Value::Object(want)) => {
             let quantities = matches!(key, "requests" | "limits");
-            want.iter().all(|(name, value)| {
-                covers_at(have.get(name), value, if quantities { "sizeLimit" } else { name })
-            })
+            let name_of = |name: &str| if quantities { "sizeLimit".to_owned() } else { name.to_owned() };
+            want.iter().all(|(name, value)| covers_at(have.get(name), value, &name_of(name), whole))
+                && (!whole
+                    || have.iter().all(|(name, value)| want.contains_key(name) || is_absent(name, value)))
         }
         (Value::Array(have), Value::Array(want)) => match merge_key(key) {
             Some(id) => want.iter().all(|w| {
-                have.iter().find(|h| h.get(id) == w.get(id)).is_some_and(|h| covers_at(Some(h), w, ""))
+                have.iter().find(|h| h.get(id) == w.get(id)).is_some_and(|h| covers_at(Some(h), w, "", whole))
             }),
-            None => have.len() == want.len() && have.iter().zip(want).all(|(h, w)| covers_at(Some(h), w, "")),
+            None => {
+                let mut pairs = have.iter().zip(want);
+                have.len() == want.len() && pairs.all(|(h, w)| covers_at(Some(h), w, "", whole))
+            }
         },
         (Value::String(have), Value::String(want)) => {
             have == want
@@ -88,6 +96,15 @@ fn covers_at(live: Option<&Value>, desired: &Value, key: &str) -> bool {
         }
         _ => live == desired,
     }
+}
+
+/// Whether server-side apply holds a field of that name as one value, in the kinds this operator applies: selectors
+/// (`x-kubernetes-map-type: atomic`) and the rules of a NetworkPolicy (an atomic list).
+fn is_one_value(field: &str) -> bool {
+    matches!(
+        field,
+        "selector" | "podSelector" | "namespaceSelector" | "labelSelector" | "nodeSelector" | "ingress"
+    )
 }
 
 /// The key by which server-side apply merges a list of that name, in the kinds this operator applies.
@@ -98,6 +115,11 @@ fn merge_key(list: &str) -> Option<&'static str> {
         "ownerReferences" => Some("uid"),
         _ => None,
     }
+}
+
+/// Whether a field says no more than if it were not there. A selector of a NetworkPolicy's peer does: `{}` selects all.
+fn is_absent(field: &str, value: &Value) -> bool {
+    is_empty(value) && !(value.is_object() && matches!(field, "podSelector" | "namespaceSelector"))
 }
 
 fn is_empty(value: &Value) -> bool {
@@ -203,7 +225,44 @@ mod tests {
             assert!(!covers(&live, &desired), "{path}");
         }
         assert!(!covers(&json!({}), &json!({"replicas": 0})));
+        assert!(!covers(&json!({"args": null}), &json!({"args": ["-c"]})));
         assert!(!covers(&json!({}), &json!({"automountServiceAccountToken": false})));
+    }
+
+    /// What somebody adds to a rule or a selector is within a value that is ours alone.
+    #[test]
+    fn what_is_added_to_a_wall_or_a_selector_is_drift() {
+        let desired = json!({"spec": {
+            "podSelector": {"matchLabels": {"a": "b"}},
+            "ingress": [
+                {"ports": [{"protocol": "TCP", "port": 1}]},
+                {"from": [{"podSelector": {"matchLabels": {"c": "d"}}}], "ports": [{"protocol": "TCP", "port": 2}]}
+            ],
+            "selector": {"e": "f"},
+            "template": {"spec": {"nodeSelector": {"g": "h"}}}
+        }});
+        for (path, value) in [
+            ("/spec/podSelector/matchLabels/x", json!("y")),
+            ("/spec/podSelector/matchExpressions", json!([{"key": "x", "operator": "Exists"}])),
+            ("/spec/ingress/0/from", json!([{"ipBlock": {"cidr": "10.0.0.0/8"}}])),
+            ("/spec/ingress/1/from/0/namespaceSelector", json!({"matchLabels": {"x": "y"}})),
+            ("/spec/ingress/1/from/0/podSelector/matchLabels/x", json!("y")),
+            ("/spec/ingress/1/ports/0/endPort", json!(9)),
+            ("/spec/selector/x", json!("y")),
+            ("/spec/template/spec/nodeSelector/x", json!("y")),
+        ] {
+            let mut live = desired.clone();
+            let (parent, name) = path.rsplit_once('/').unwrap();
+            live.pointer_mut(parent).unwrap()[name] = value;
+            assert!(!covers(&live, &desired), "{path}");
+        }
+        // An empty selector is no absent one: it selects all.
+        let from = |peer: Value| json!({"spec": {"ingress": [{"from": [peer]}]}});
+        let narrow = json!({"podSelector": {"matchLabels": {"c": "d"}}});
+        let mut wide = narrow.clone();
+        wide["namespaceSelector"] = json!({});
+        assert!(!covers(&from(wide.clone()), &from(narrow.clone())));
+        assert!(!covers(&from(narrow), &from(wide)));
     }
 
     #[test]

@@ -136,7 +136,7 @@ pub(crate) fn prune(object: &mut Value, former: &Value, next: &Value) {
     }
 }
 
-/// Merges objects; everything else replaces.
+/// Merges objects; everything else replaces, and so do selectors, which are one value each.
 pub(crate) fn merge(object: &mut Value, sent: &Value) {
     match (object, sent) {
         (Value::Object(object), Value::Object(sent)) => {
@@ -144,7 +144,12 @@ pub(crate) fn merge(object: &mut Value, sent: &Value) {
                 if value.is_null() {
                     continue;
                 }
-                merge(object.entry(key.clone()).or_insert(Value::Null), value);
+                let target = object.entry(key.clone()).or_insert(Value::Null);
+                if matches!(key.as_str(), "selector" | "podSelector" | "nodeSelector") {
+                    *target = value.clone();
+                } else {
+                    merge(target, value);
+                }
             }
         }
         (object, sent) => *object = sent.clone(),
