@@ -76,14 +76,24 @@ impl Elector {
             let wake = free_at.unwrap_or_else(|| Instant::now() + self.config.duration);
             match timeout_at(wake, events.next()).await {
                 Ok(Some(Ok(event))) => {
-                    match event {
-                        watcher::Event::Init => listed = None,
-                        watcher::Event::InitApply(lease) => listed = Some(lease),
-                        watcher::Event::InitDone => seen = Some(listed.take()),
-                        watcher::Event::Apply(lease) => seen = Some(Some(lease)),
-                        watcher::Event::Delete(_) => seen = Some(None),
+                    let now = match event {
+                        watcher::Event::Init => {
+                            listed = None;
+                            continue;
+                        }
+                        watcher::Event::InitApply(lease) => {
+                            listed = Some(lease);
+                            continue;
+                        }
+                        watcher::Event::InitDone => listed.take(),
+                        watcher::Event::Apply(lease) => Some(lease),
+                        watcher::Event::Delete(_) => None,
+                    };
+                    // The same once more, after an interruption of the watch, is no sign of life.
+                    if seen.as_ref() != Some(&now) {
+                        free_at = Some(self.free_at(now.as_ref()));
+                        seen = Some(now);
                     }
-                    free_at = seen.as_ref().map(|lease| self.free_at(lease.as_ref()));
                 }
                 Ok(Some(Err(error))) => {
                     warn!(%error, lease = %self.config.name, "cannot watch the lease");

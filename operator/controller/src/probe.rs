@@ -16,6 +16,7 @@ use std::{
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
+use rand::Rng;
 use statusnode_plan::{CanaryFacts, NodeFacts, Observed, Ordinal};
 use tokio::{
     sync::Semaphore,
@@ -33,6 +34,8 @@ const POLL_INTERVAL: Duration = Duration::from_secs(15);
 const RETRY_CANARY: Duration = Duration::from_secs(15);
 /// Polls at the same time.
 const POLLS: usize = 16;
+/// Pauses are longer or shorter by up to this part, so that nodes that began together do not stay together.
+const JITTER: f64 = 0.1;
 
 /// The last answers of the nodes of one resource.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -213,13 +216,30 @@ async fn run(prober: Prober, key: OwnerKey, ordinal: Ordinal, target: Target) {
                 sleep_until(canary_at).await;
                 let passed = prober.canary(&key, ordinal, &target, canary).await;
                 let pause = if passed { canary.interval } else { canary.interval.min(RETRY_CANARY) };
-                canary_at = Instant::now() + pause;
+                canary_at = Instant::now() + spread(pause);
             }
             _ => {
                 sleep_until(poll_at).await;
                 prober.poll(&key, ordinal, &target).await;
-                poll_at = Instant::now() + POLL_INTERVAL;
+                poll_at = Instant::now() + spread(POLL_INTERVAL);
             }
         }
+    }
+}
+
+fn spread(pause: Duration) -> Duration {
+    pause.mul_f64(rand::rng().random_range(1.0 - JITTER..=1.0 + JITTER))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_are_spread_about_their_length() {
+        let pauses: Vec<Duration> = (0..200).map(|_| spread(Duration::from_secs(60))).collect();
+        assert!(pauses.iter().all(|p| (54.0..=66.0).contains(&p.as_secs_f64())), "{pauses:?}");
+        let (least, most) = (pauses.iter().min().unwrap(), pauses.iter().max().unwrap());
+        assert!(*most - *least > Duration::from_secs(6), "{least:?} to {most:?}");
     }
 }

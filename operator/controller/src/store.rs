@@ -84,7 +84,8 @@ impl<K: Resource> Store<K> {
         }
     }
 
-    /// Replaces all objects of a namespace (`None`: of all) by a complete list; returns the owners concerned.
+    /// Replaces all objects of a namespace (`None`: of all) by a complete list; returns the owners concerned. Of an object
+    /// in the list of which a newer version is known, from an answer to a write, that one stays.
     pub fn replace_all(&self, namespace: Option<&str>, list: Vec<K>) -> Vec<OwnerKey> {
         let mut fresh: Objects<K> = HashMap::new();
         for object in list {
@@ -94,10 +95,18 @@ impl<K: Resource> Store<K> {
         }
         let mut owners: Vec<OwnerKey> = fresh.keys().cloned().collect();
         let mut objects = self.objects.write();
-        objects.retain(|owner, _| {
+        objects.retain(|owner, known| {
             let concerned = namespace.is_none_or(|n| n == owner.namespace);
-            if concerned && !fresh.contains_key(owner) {
-                owners.push(owner.clone());
+            match fresh.get_mut(owner) {
+                Some(fresh) => {
+                    for (name, listed) in fresh {
+                        if let Some(known) = known.get(name).filter(|known| newer(&***known, &**listed)) {
+                            *listed = Arc::clone(known);
+                        }
+                    }
+                }
+                None if concerned => owners.push(owner.clone()),
+                None => {}
             }
             !concerned
         });
@@ -205,6 +214,15 @@ mod tests {
         owners.sort();
         assert_eq!(owners, [key("b"), key("c")]);
         assert_eq!(store.len(), 1);
+    }
+
+    #[test]
+    fn a_list_that_lags_behind_an_answer_takes_nothing_back() {
+        let store = Store::new(owner);
+        store.put(object("a", "x", "9"));
+        store.put(object("a", "gone", "9"));
+        store.replace_all(None, vec![object("a", "x", "8"), object("a", "y", "7")]);
+        assert_eq!(versions(&store, "a"), ["9", "7"]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! A node with history must answer a history request with the password it should have; a relay must keep a connection.
 //! Nothing is posted. Facts: `spec/waku-mailserver.md` §7.3.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use enode::{EnodeUrl, Host, NodeKey};
 use node_client::canary::{self, Check, Config, Failure};
@@ -17,6 +17,10 @@ use super::target::CanaryTarget;
 const LONGEST_MESSAGE: usize = 240;
 /// Passwords whose key is kept.
 const KEPT_KEYS: usize = 64;
+/// Steps of a run that may each take the canary's timeout.
+const STEPS: u32 = 3;
+/// What a run may take besides: its waits of fixed length, and the goodbye.
+const BESIDES: Duration = Duration::from_secs(20);
 
 /// Runs canaries with one identity.
 pub(super) struct Canaries {
@@ -50,7 +54,11 @@ impl Canaries {
         };
         let config =
             Config { timeout: target.timeout, ..Config::new(node, check, self.key.clone(), mailbox) };
-        Box::pin(canary::run(&config)).await.result.map(|_| ()).map_err(|failure| message(&failure))
+        // A run has one of few permits: whatever a node does, it gives it back.
+        let longest = target.timeout * STEPS + BESIDES;
+        let report = tokio::time::timeout(longest, Box::pin(canary::run(&config))).await;
+        let report = report.map_err(|_| format!("NotFinished: no result in {} s", longest.as_secs()))?;
+        report.result.map(|_| ()).map_err(|failure| message(&failure))
     }
 
     fn mailbox(&self, password: Zeroizing<String>) -> SymmetricKey {
