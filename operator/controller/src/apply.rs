@@ -14,7 +14,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 use statusnode_api::{StatusNode, StatusNodeStatus};
-use statusnode_plan::{Deletion, Object, ObjectKind, PodTouch, Step, Stranger};
+use statusnode_plan::{Deletion, Object, ObjectKind, PodTouch, Step, Stranger, names};
 
 use crate::{
     caches::{Caches, owner},
@@ -78,11 +78,12 @@ pub struct Applier {
 
 impl Applier {
     /// Looks for the objects that `steps` would apply and the caches do not have: one that is somebody else's must not
-    /// be applied over, and one of a lagging cache must be seen before.
+    /// be applied over, and one of a lagging cache must be seen before. One whose labels were taken off is `node`'s own
+    /// while `node` is its controlling owner.
     ///
     /// # Errors
     /// When the API server does not answer.
-    pub async fn look(&self, key: &OwnerKey, steps: &[Step]) -> Result<Look, Error> {
+    pub async fn look(&self, key: &OwnerKey, node: &StatusNode, steps: &[Step]) -> Result<Look, Error> {
         let unknown = steps.iter().filter_map(|step| match step {
             Step::Apply(object) => {
                 self.caches.manifest(object.kind, key, &object.name).is_none().then_some(object)
@@ -96,13 +97,14 @@ impl Applier {
             })
             .collect();
         let mut answers = stream::iter(looks).buffer_unordered(LOOKS);
+        let uid = node.metadata.uid.as_deref().unwrap_or_default();
         let mut look = Look::default();
         while let Some(answer) = answers.next().await {
             let (object, Some(found)) = answer? else { continue };
             if owner(&found).as_ref() == Some(key) {
                 self.put(object.kind, found)?;
                 look.found = true;
-            } else {
+            } else if !names::is_controlled(&found.metadata, uid) {
                 look.strangers.push(Stranger { kind: object.kind, name: object.name.clone() });
             }
         }

@@ -15,7 +15,7 @@ use kube::{
     },
 };
 use statusnode_plan::OperatorPods;
-use tokio::{task::JoinSet, time::Instant};
+use tokio::{sync::Mutex, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
@@ -28,7 +28,7 @@ use crate::{
     metrics::Metrics,
     monitors::Monitors,
     probe::Prober,
-    reconcile::{Context, reconcile, refusal},
+    reconcile::{Context, reconcile},
     secrets::Secrets,
     store::OwnerKey,
     triggers::Triggers,
@@ -64,12 +64,22 @@ pub struct Operator {
     triggers: Triggers,
     synced: Synced,
     concurrency: u16,
-    _watches: JoinSet<()>,
+    watches: Mutex<JoinSet<()>>,
 }
+
+/// A watch ended, which none does by itself: the operator would go on with what it saw last.
+#[derive(Debug, thiserror::Error)]
+#[error("a watch of the API server ended")]
+pub struct Blind;
 
 impl Operator {
     /// Starts the watches.
-    pub async fn start(client: Client, config: Config, metrics: Metrics) -> Self {
+    // Boxed here, like `run`, so that what is behind it is compiled here and not once more in each program.
+    pub fn start(client: Client, config: Config, metrics: Metrics) -> BoxFuture<'static, Self> {
+        Box::pin(Self::watching(client, config, metrics))
+    }
+
+    async fn watching(client: Client, config: Config, metrics: Metrics) -> Self {
         let caches = Arc::new(Caches::default());
         let triggers = Triggers::default();
         let watches = Watches {
@@ -103,7 +113,7 @@ impl Operator {
             triggers,
             synced,
             concurrency: config.concurrency,
-            _watches: tasks,
+            watches: Mutex::new(tasks),
         }
     }
 
@@ -113,8 +123,20 @@ impl Operator {
     }
 
     /// Reconciles until `stop`, then gives what is under way a moment; nothing is written after the return.
-    pub async fn run(&self, stop: CancellationToken) {
-        tokio::select! { () = self.synced.wait() => {}, () = stop.cancelled() => return }
+    ///
+    /// # Errors
+    /// When a watch has ended.
+    pub fn run(&self, stop: CancellationToken) -> BoxFuture<'_, Result<(), Blind>> {
+        Box::pin(self.reconciling(stop))
+    }
+
+    async fn reconciling(&self, stop: CancellationToken) -> Result<(), Blind> {
+        let mut watches = self.watches.lock().await;
+        tokio::select! {
+            () = self.synced.wait() => {}
+            () = stop.cancelled() => return Ok(()),
+            _ = watches.join_next() => return Err(Blind),
+        }
         let requests = self.triggers.stream().map(|key| Ok::<_, std::convert::Infallible>(request(&key)));
         let results = applier(
             |node, context| attempt(node, context),
@@ -134,7 +156,12 @@ impl Operator {
             stop.cancelled().await;
             tokio::time::sleep(FINISH).await;
         };
-        tokio::select! { () = work => {}, () = late => warn!("reconciles under way were cut off") }
+        tokio::select! {
+            () = work => {}
+            () = late => warn!("reconciles under way were cut off"),
+            _ = watches.join_next() => return Err(Blind),
+        }
+        Ok(())
     }
 
     fn forget(&self, namespace: &str, name: String) {
@@ -180,7 +207,7 @@ fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
 /// What happens to a resource whose reconcile failed.
 fn retry(node: &GuardedNode, error: &Error, context: &Context) -> Action {
     let key = key_of(node);
-    let failures = context.memory.failed(&key, refusal(error));
+    let failures = context.memory.failed(&key, error);
     let pause = Error::retry_after(failures);
     match error.class() {
         Class::Bug => error!(resource = %key, failures, %error, "reconcile failed"),

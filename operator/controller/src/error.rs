@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use kube::core::Status;
 use rand::Rng;
-use statusnode_plan::ObjectKind;
+use statusnode_plan::{Failure, ObjectKind};
 
 /// Longest pause between two tries of one resource.
 const LONGEST: Duration = Duration::from_secs(60);
+/// Failures in a row after which an answer such as 500 is told in the status: one that passes at once is not, one of an
+/// admission webhook that is down would never be told otherwise.
+const PATIENCE: u32 = 3;
 
 /// Why a reconcile did not go through.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +48,9 @@ pub enum Error {
         /// What is wrong with it.
         source: serde_json::Error,
     },
+    /// Several of the above in one reconcile, in their order.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Several(Vec<Error>),
     /// A bug: the reconcile panicked.
     #[error("reconcile panicked: {0}")]
     Panicked(String),
@@ -82,7 +88,33 @@ impl Error {
             Self::Object { source, .. } | Self::Status(source) | Self::Touch { source, .. } => {
                 class_of(source)
             }
+            Self::Several(errors) => errors.first().map_or(Class::Bug, Self::class),
             Self::Answer { .. } | Self::Panicked(_) => Class::Bug,
+        }
+    }
+
+    /// All of `errors` as one; `None` when there is none.
+    pub fn all(mut errors: Vec<Self>) -> Option<Self> {
+        if errors.len() > 1 { Some(Self::Several(errors)) } else { errors.pop() }
+    }
+
+    /// What the next plan is to say in the status, after `failures` in a row; empty when it is something that passes.
+    pub fn refusals(&self, failures: u32) -> Vec<Failure> {
+        match self {
+            Self::Several(errors) => errors.iter().flat_map(|error| error.refusals(failures)).collect(),
+            Self::Object { kind, name, source, .. } => {
+                let told = match self.class() {
+                    Class::Refused => true,
+                    Class::Unavailable => failures >= PATIENCE && matches!(**source, kube::Error::Api(_)),
+                    Class::Conflict | Class::Bug => false,
+                };
+                let message = match source.as_ref() {
+                    kube::Error::Api(status) => status.message.clone(),
+                    other => other.to_string(),
+                };
+                told.then(|| Failure { kind: *kind, name: name.clone(), message }).into_iter().collect()
+            }
+            Self::Status(_) | Self::Touch { .. } | Self::Answer { .. } | Self::Panicked(_) => Vec::new(),
         }
     }
 
@@ -130,6 +162,25 @@ mod tests {
             assert_eq!(class_of(&answer(code, reason)), class, "{code}");
         }
         assert_eq!(class_of(&kube::Error::Service("connection reset".into())), Class::Unavailable);
+    }
+
+    #[test]
+    fn what_is_refused_is_told_at_once_and_what_may_pass_when_it_does_not() {
+        let about = |code, reason| Error::Object {
+            verb: "apply",
+            kind: ObjectKind::Service,
+            name: "mail-rpc".into(),
+            source: Box::new(answer(code, reason)),
+        };
+        let told = |error: &Error, failures| error.refusals(failures).len();
+        assert_eq!((told(&about(422, "Invalid"), 1), told(&about(403, "Forbidden"), 1)), (1, 1));
+        assert_eq!((told(&about(500, "InternalError"), 2), told(&about(500, "InternalError"), 3)), (0, 1));
+        assert_eq!(told(&about(409, "Conflict"), 99), 0);
+        let several = Error::all(vec![about(422, "Invalid"), about(500, "InternalError")]).unwrap();
+        assert_eq!((told(&several, 1), told(&several, 3)), (1, 2));
+        let source = Box::new(kube::Error::Service("connection reset".into()));
+        let cut = Error::Object { verb: "apply", kind: ObjectKind::Service, name: "x".into(), source };
+        assert_eq!(told(&cut, 99), 0);
     }
 
     #[test]

@@ -8,7 +8,10 @@ use parking_lot::Mutex;
 use statusnode_api::{StatusNode, StatusNodeStatus};
 use statusnode_plan::Failure;
 
-use crate::store::{OwnerKey, version};
+use crate::{
+    error::Error,
+    store::{OwnerKey, version},
+};
 
 /// All resources.
 #[derive(Default)]
@@ -18,6 +21,7 @@ pub struct Memory(Mutex<HashMap<OwnerKey, Entry>>);
 struct Entry {
     refused: Vec<Failure>,
     failures: u32,
+    invalid: Option<String>,
     written: Option<(u128, StatusNodeStatus)>,
 }
 
@@ -35,16 +39,32 @@ impl Memory {
         }
     }
 
-    /// The last reconcile failed; `refused` is what the API server did not accept, if that was it. Returns how many
-    /// times in a row.
-    pub fn failed(&self, key: &OwnerKey, refused: Option<Failure>) -> u32 {
+    /// The last reconcile failed; returns how many times in a row. What the API server does not accept stays told until
+    /// the next answer about it.
+    pub fn failed(&self, key: &OwnerKey, error: &Error) -> u32 {
         let mut entries = self.0.lock();
         let entry = entries.entry(key.clone()).or_default();
-        if let Some(refused) = refused {
-            entry.refused = vec![refused];
-        }
         entry.failures = entry.failures.saturating_add(1);
+        let refused = error.refusals(entry.failures);
+        if !refused.is_empty() {
+            entry.refused = refused;
+        }
         entry.failures
+    }
+
+    /// Whether the problem of a stored object that cannot be read as its type is another one than was told last; `None`
+    /// when it can be read.
+    pub fn is_news(&self, key: &OwnerKey, problem: Option<&str>) -> bool {
+        let mut entries = self.0.lock();
+        if problem.is_none() && !entries.contains_key(key) {
+            return false;
+        }
+        let entry = entries.entry(key.clone()).or_default();
+        let news = entry.invalid.as_deref() != problem;
+        if news {
+            entry.invalid = problem.map(str::to_owned);
+        }
+        news
     }
 
     /// A status was written; the server gave the resource that version.
@@ -102,15 +122,27 @@ mod tests {
     }
 
     #[test]
-    fn failures_are_counted_until_one_goes_through() {
+    fn failures_are_counted_and_told_until_one_goes_through() {
         let memory = Memory::default();
         let key = OwnerKey { namespace: "a".into(), name: "mail".into() };
         let kind = statusnode_plan::ObjectKind::Service;
-        let refused = Failure { kind, name: "mail-0".into(), message: "no".into() };
-        assert_eq!(memory.failed(&key, Some(refused.clone())), 1);
-        assert_eq!(memory.failed(&key, None), 2);
-        assert_eq!(memory.refused(&key), [refused]);
+        let error = |source| Error::Object { verb: "apply", kind, name: "mail-0".into(), source };
+        let status = kube::core::Status { code: 422, message: "no".into(), ..Default::default() };
+        assert_eq!(memory.failed(&key, &error(Box::new(kube::Error::Api(status.boxed())))), 1);
+        assert_eq!(memory.failed(&key, &error(Box::new(kube::Error::Service("cut".into())))), 2);
+        assert_eq!(memory.refused(&key), [Failure { kind, name: "mail-0".into(), message: "no".into() }]);
         memory.succeeded(&key);
-        assert_eq!((memory.refused(&key).len(), memory.failed(&key, None)), (0, 1));
+        assert_eq!(memory.refused(&key), []);
+        assert_eq!(memory.failed(&key, &Error::Panicked("x".into())), 1);
+    }
+
+    #[test]
+    fn a_problem_is_news_once() {
+        let memory = Memory::default();
+        let key = OwnerKey { namespace: "a".into(), name: "mail".into() };
+        let told: Vec<bool> = [None, Some("x"), Some("x"), Some("y"), None, Some("y")]
+            .map(|problem| memory.is_news(&key, problem))
+            .into();
+        assert_eq!(told, [false, true, false, true, true, true]);
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! Never depends on why it runs, keeps nothing that it needs to converge, and can be cut off anywhere.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use enode::NodeKey;
 use jiff::Timestamp;
@@ -14,9 +14,10 @@ use kube::Resource;
 use rand::RngCore;
 use statusnode_api::StatusNode;
 use statusnode_plan::{
-    Entropy, Environment, Failure, Observed, OperatorPods, Plan, Stranger, plan, secrets_to_read,
+    Entropy, Environment, Failure, Object, Observed, OperatorPods, Plan, Step, Stranger, Told, plan,
+    secrets_to_read,
 };
-use tracing::{debug, warn};
+use tracing::debug;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -84,16 +85,28 @@ pub async fn reconcile(
         Ok(node) => node,
         Err(invalid) => {
             context.prober.drop_owner(key);
-            context.events.invalid(&node.object_ref(&()), &invalid.error).await;
+            if context.memory.is_news(key, Some(&invalid.error)) {
+                context.events.invalid(&node.object_ref(&()), &invalid.error).await;
+            }
             return Ok(None);
         }
     };
+    context.memory.is_news(key, None);
     let mut strangers = Vec::new();
     let mut last = None;
     for _ in 0..MOST_PLANS {
-        let observed = observe(context, key, node, strangers.clone()).await?;
+        let (observed, unread) = observe(context, key, node, strangers.clone()).await;
+        // What passes is waited for. What lasts is told, and all is done that can be done without it.
+        let unread = match unread {
+            Some(error) if !is_told(&error, &observed) => return Err(error),
+            lasting => lasting,
+        };
         let plan = plan(&observed, &mut Random);
-        let look = context.applier.look(key, &plan.steps).await?;
+        let look = match context.applier.look(key, &observed.node, &plan.steps).await {
+            Ok(look) => look,
+            // Nothing is written over what was not seen.
+            Err(error) => return tell(context, key, &observed, plan, &Done::default(), vec![error]).await,
+        };
         if look.found || look.strangers.iter().any(|s| !strangers.contains(s)) {
             merge(&mut strangers, look.strangers);
             continue;
@@ -101,7 +114,7 @@ pub async fn reconcile(
         context.prober.follow(key, &observed);
         last = plan.requeue_after;
         let failed_before = !observed.failures.is_empty();
-        match carry_out(context, key, &observed, plan).await? {
+        match carry_out(context, key, &observed, plan, unread).await? {
             Carried::Through if failed_before => context.memory.succeeded(key),
             Carried::Through => {
                 context.memory.succeeded(key);
@@ -114,16 +127,18 @@ pub async fn reconcile(
     Ok(Some(last.unwrap_or(Duration::from_secs(1))))
 }
 
+/// What is there, and why a Secret is missing in it if one could not be read.
 async fn observe(
     context: &Context,
     key: &OwnerKey,
     node: &StatusNode,
     strangers: Vec<Stranger>,
-) -> Result<Observed, Error> {
+) -> (Observed, Option<Error>) {
     let node = context.memory.with_status(key, node);
-    let secrets = context.secrets.read(key, &secrets_to_read(&node)).await?;
+    let uid = node.metadata.uid.as_deref().unwrap_or_default();
+    let (secrets, unread) = context.secrets.read(key, uid, &secrets_to_read(&node)).await;
     let probed = context.prober.results(key);
-    Ok(Observed {
+    let observed = Observed {
         now: Timestamp::now(),
         environment: Environment {
             operator: context.operator.clone(),
@@ -137,39 +152,91 @@ async fn observe(
         facts: probed.facts,
         canaries: probed.canaries,
         node,
-    })
+    };
+    (observed, unread)
 }
+
+/// Whether the plan of `observed` says what `error` is about: it has lasted, or will.
+fn is_told(error: &Error, observed: &Observed) -> bool {
+    let refusals = error.refusals(u32::MAX);
+    let told = |failure: &Failure| {
+        observed.failures.iter().any(|known| (known.kind, &known.name) == (failure.kind, &failure.name))
+    };
+    !refusals.is_empty() && refusals.iter().all(told)
+}
+
+/// Indexes of the steps that were carried out.
+type Done = BTreeSet<usize>;
 
 async fn carry_out(
     context: &Context,
     key: &OwnerKey,
     observed: &Observed,
     plan: Plan,
+    unread: Option<Error>,
 ) -> Result<Carried, Error> {
-    let mut failed = None;
-    for step in &plan.steps {
+    let mut errors: Vec<Error> = unread.into_iter().collect();
+    let mut done = Done::new();
+    let mut missing: Vec<&Object> = Vec::new();
+    for (index, step) in plan.steps.iter().enumerate() {
+        if missing.iter().any(|object| step.waits_for(object)) {
+            continue;
+        }
         match context.applier.step(key, step).await {
             Ok(Outcome::AlreadyExists) => return Ok(Carried::Again),
-            Ok(outcome) => debug!(resource = %key, ?outcome, "step"),
+            Ok(outcome) => {
+                debug!(resource = %key, ?outcome, "step");
+                done.insert(index);
+            }
             Err(error) => {
-                failed = Some(error);
-                break;
+                // What follows a key that was not stored was planned with it; a server in trouble is left alone.
+                let ends = error.class() != Class::Refused || matches!(step, Step::Create(_));
+                errors.push(error);
+                if ends {
+                    break;
+                }
+                if let Step::Apply(object) = step
+                    && context.caches.manifest(object.kind, key, &object.name).is_none()
+                {
+                    missing.push(object);
+                }
             }
         }
     }
+    drop(missing);
+    tell(context, key, observed, plan, &done, errors).await.map(|_: Option<Duration>| Carried::Through)
+}
+
+/// Writes the status and the events that are true after the steps of `done`; `Ok` when that and all before went well.
+async fn tell<T: Default>(
+    context: &Context,
+    key: &OwnerKey,
+    observed: &Observed,
+    plan: Plan,
+    done: &Done,
+    mut errors: Vec<Error>,
+) -> Result<T, Error> {
+    let mut written = true;
     if let Some(status) = plan.status {
         match context.applier.status(key, &status).await {
             Ok(version) => context.memory.wrote_status(key, version.as_deref(), status),
-            // The failure of a step comes first: it was before.
-            Err(error) if failed.is_none() => failed = Some(error),
-            Err(error) => warn!(resource = %key, %error, "status not written"),
+            Err(error) => {
+                written = false;
+                errors.push(error);
+            }
         }
     }
     let about = observed.node.object_ref(&());
     for intent in &plan.events {
-        context.events.publish(&about, intent).await;
+        let is_true = match intent.told {
+            Told::WithStatus => written,
+            Told::AfterStep(index) => done.contains(&index),
+        };
+        if is_true {
+            context.events.publish(&about, intent).await;
+        }
     }
-    failed.map_or(Ok(Carried::Through), Err)
+    Error::all(errors).map_or_else(|| Ok(T::default()), Err)
 }
 
 fn merge(known: &mut Vec<Stranger>, found: Vec<Stranger>) {
@@ -177,20 +244,6 @@ fn merge(known: &mut Vec<Stranger>, found: Vec<Stranger>) {
         if !known.contains(&stranger) {
             known.push(stranger);
         }
-    }
-}
-
-/// What the API server did not accept, for the next plan to say; `None` when it was something that passes.
-pub fn refusal(error: &Error) -> Option<Failure> {
-    match error {
-        Error::Object { kind, name, source, .. } if error.class() == Class::Refused => {
-            let message = match source.as_ref() {
-                kube::Error::Api(status) => status.message.clone(),
-                other => other.to_string(),
-            };
-            Some(Failure { kind: *kind, name: name.clone(), message })
-        }
-        _ => None,
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::{process::ExitCode, time::Duration};
 
+use futures::future::BoxFuture;
 use kube::{Client, client::ClientBuilder};
 use statusnode_plan::OperatorPods;
 use tokio::signal::unix::{SignalKind, signal};
@@ -14,7 +15,7 @@ use tracing::{error, info};
 use crate::{
     api_calls::CountCalls,
     cli::Args,
-    controller::{Config, Operator},
+    controller::{Blind, Config, Operator},
     lease::{self, Elector},
     metrics::Metrics,
     server::{self, Readiness},
@@ -40,18 +41,23 @@ enum Fatal {
     Signals(#[source] std::io::Error),
     #[error("no longer the leader: {0}")]
     Deposed(String),
+    #[error(transparent)]
+    Blind(#[from] Blind),
 }
 
 /// Runs until a signal; the exit code is 0 then, and 1 after a fatal error.
-pub async fn run(args: Args) -> ExitCode {
-    match try_run(args).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(fatal) => {
-            error!(error = %fatal, "status-operator ends");
-            eprintln!("status-operator: {fatal}");
-            ExitCode::FAILURE
+// Boxed here, so that what is behind it is compiled here and not once more in the program.
+pub fn run(args: Args) -> BoxFuture<'static, ExitCode> {
+    Box::pin(async {
+        match try_run(args).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(fatal) => {
+                error!(error = %fatal, "status-operator ends");
+                eprintln!("status-operator: {fatal}");
+                ExitCode::FAILURE
+            }
         }
-    }
+    })
 }
 
 async fn try_run(args: Args) -> Result<(), Fatal> {
@@ -83,8 +89,7 @@ async fn try_run(args: Args) -> Result<(), Fatal> {
     });
     if !args.leader_election {
         metrics.leader.set(1);
-        operator.run(stop).await;
-        return Ok(());
+        return Ok(operator.run(stop).await?);
     }
     let election = lease::Config {
         namespace: args.namespace,
@@ -106,17 +111,17 @@ async fn lead(
         () = stop.cancelled() => return Ok(()),
     };
     metrics.leader.set(1);
-    let lost = tokio::select! {
-        () = operator.run(stop) => None,
-        reason = leadership.keep() => Some(reason),
+    let ended = tokio::select! {
+        ended = operator.run(stop) => Ok(ended),
+        reason = leadership.keep() => Err(reason),
     };
     metrics.leader.set(0);
-    match lost {
+    match ended {
         // Dropping the run ended every reconcile.
-        Some(reason) => Err(Fatal::Deposed(reason)),
-        None => {
+        Err(reason) => Err(Fatal::Deposed(reason)),
+        Ok(ended) => {
             leadership.release().await;
-            Ok(())
+            Ok(ended?)
         }
     }
 }

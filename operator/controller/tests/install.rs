@@ -65,7 +65,10 @@ async fn every_right_is_used_and_every_use_has_a_right() {
         identity: "a".into(),
         duration: Duration::from_secs(15),
     };
+    let standby = Config { identity: "b".into(), ..election.clone() };
     let mut leadership = Elector::new(api.client(), election).acquire().await;
+    let waits = tokio::time::timeout(Duration::from_secs(1), Elector::new(api.client(), standby).acquire());
+    assert!(waits.await.is_err(), "there is a leader");
     assert!(tokio::time::timeout(Duration::from_secs(6), leadership.keep()).await.is_err());
     leadership.release().await;
 

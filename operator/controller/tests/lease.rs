@@ -66,6 +66,30 @@ async fn a_silent_leader_is_succeeded_within_twenty_seconds_and_not_before_its_d
     drop(first);
 }
 
+/// A watch that breaks again and again brings the same Lease each time: no sign of life of its holder.
+#[tokio::test(start_paused = true)]
+async fn a_silent_leader_is_succeeded_in_time_also_over_a_watch_that_breaks() {
+    let api = FakeApi::default();
+    let first = candidate(&api, "a").acquire().await;
+    let asked = Instant::now();
+    let breaking = async {
+        loop {
+            tokio::time::sleep(Duration::from_secs(4)).await;
+            api.cut_watches();
+            api.forget_history();
+            api.restore_watches();
+        }
+    };
+    tokio::select! {
+        _ = candidate(&api, "b").acquire() => {}
+        () = breaking => unreachable!(),
+        () = tokio::time::sleep(Duration::from_secs(300)) => panic!("never succeeded"),
+    }
+    let elapsed = asked.elapsed();
+    assert!((Duration::from_secs(15)..Duration::from_secs(20)).contains(&elapsed), "{elapsed:?}");
+    drop(first);
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_clock_of_the_other_machine_does_not_count() {
     let api = FakeApi::default();

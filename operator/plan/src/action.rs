@@ -8,12 +8,16 @@ use serde_json::Value;
 use statusnode_api::{StatusNodeStatus, condition::Reason};
 use zeroize::Zeroizing;
 
+use crate::names::LABEL_ORDINAL;
+
 /// One reconcile's worth of work.
 ///
 /// Carrying it out: [`Self::steps`] in order. A [`Step::Create`] that is answered `AlreadyExists` ends everything: no
 /// further step, no status, no event; observe again at once, for what follows was planned with a key that nobody has.
-/// Any other failure ends the steps; status and events still go out, and the failure goes into
-/// [`crate::Observed::failures`] of the next look.
+/// One that fails ends the steps for the same reason. Any other step that the API server refuses holds up only those
+/// that [wait](Step::waits_for) for it: an address must reach its node although another node's volume cannot grow. A
+/// server that does not answer ends the steps. The status goes out after every failure, the events that came
+/// [true](EventIntent::told) as well, and the failures go into [`crate::Observed::failures`] of the next look.
 #[derive(Debug)]
 pub struct Plan {
     /// Writes, in order.
@@ -41,6 +45,29 @@ pub enum Step {
     TouchPod(PodTouch),
 }
 
+impl Step {
+    /// Whether this step must not be taken because `missing` is not in the cluster and could not be made: no pod starts
+    /// without what it mounts and the address that its peers dial, and none before its wall.
+    #[must_use]
+    pub fn waits_for(&self, missing: &Object) -> bool {
+        let Self::Apply(object) = self else { return false };
+        if object.kind != ObjectKind::StatefulSet {
+            return false;
+        }
+        match missing.kind {
+            ObjectKind::NetworkPolicy => true,
+            ObjectKind::ConfigMap => missing.ordinal().is_none() || missing.ordinal() == object.ordinal(),
+            ObjectKind::PersistentVolumeClaim | ObjectKind::Service => {
+                missing.ordinal().is_some() && missing.ordinal() == object.ordinal()
+            }
+            ObjectKind::Secret
+            | ObjectKind::PodDisruptionBudget
+            | ObjectKind::StatefulSet
+            | ObjectKind::ServiceMonitor => false,
+        }
+    }
+}
+
 /// A wanted object. Its `Debug` form leaves the manifest out: some hold keys.
 #[derive(Clone, PartialEq)]
 pub struct Object {
@@ -50,6 +77,13 @@ pub struct Object {
     pub name: String,
     /// The whole manifest, `apiVersion`, `kind` and `metadata` included.
     pub manifest: Value,
+}
+
+impl Object {
+    /// The ordinal of the node that it belongs to, as its label has it; `None` for what all nodes share.
+    fn ordinal(&self) -> Option<&str> {
+        self.manifest.get("metadata")?.get("labels")?.get(LABEL_ORDINAL)?.as_str()
+    }
 }
 
 impl fmt::Debug for Object {
@@ -161,6 +195,17 @@ pub struct EventIntent {
     pub action: &'static str,
     /// One sentence.
     pub note: String,
+    /// When it is true; before that it must not be told.
+    pub told: Told,
+}
+
+/// What makes an event true.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Told {
+    /// The status of the plan was written.
+    WithStatus,
+    /// The step of this index was carried out.
+    AfterStep(usize),
 }
 
 /// Where generated secrets come from. The plan itself has no randomness; it asks at most once per wanted Secret that

@@ -103,11 +103,14 @@ fn set(object: &mut Value, key: &str, value: Value) {
     }
 }
 
+/// Name of the node's container: others may be injected beside it.
+pub const CONTAINER: &str = "statusd";
 /// The ports of a node's pod by name; Services refer to these names.
-const PORT_P2P: &str = "p2p";
+pub const PORT_P2P: &str = "p2p";
 const PORT_P2P_UDP: &str = "p2p-udp";
 const PORT_RPC: &str = "rpc";
-const PORT_METRICS: &str = "metrics";
+/// Metrics and health.
+pub const PORT_METRICS: &str = "metrics";
 
 fn annotation(key: &str, value: Option<&str>) -> Map<String, Value> {
     value.map(|value| (key.to_owned(), json!(value))).into_iter().collect()

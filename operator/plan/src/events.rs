@@ -1,4 +1,5 @@
-//! Events: what changed from the present status to the new one. Nothing is said twice.
+//! Events: what changed from the present status to the new one, and what was done. Nothing is said twice, and nothing
+//! before it is true.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use statusnode_api::{
@@ -6,7 +7,7 @@ use statusnode_api::{
     condition::{ConditionType, Reason},
 };
 
-use crate::{Deletion, EventIntent, ObjectKind, Step, world::World};
+use crate::{Deletion, EventIntent, ObjectKind, Step, Told, names, world::World};
 
 /// Events of the conditions that changed.
 pub(crate) fn transitions(before: &[Condition], after: &[Condition]) -> Vec<EventIntent> {
@@ -27,7 +28,12 @@ pub(crate) fn transitions(before: &[Condition], after: &[Condition]) -> Vec<Even
             continue;
         };
         let abnormal = matches!(type_, ConditionType::Stalled | ConditionType::Degraded);
-        let fell = new.status == "False" && old.as_ref().is_some_and(|old| old.status == "True");
+        // What the user asked for is no warning: another generation, a rollout.
+        let fell = new.status == "False"
+            && new.reason != Reason::UpdateInProgress.as_str()
+            && old.as_ref().is_some_and(|old| {
+                old.status == "True" && old.observed_generation == new.observed_generation
+            });
         let canary_failed = type_ == ConditionType::CanaryPassing && new.status == "False";
         // Stalled tells it already, with the remedy.
         let told =
@@ -39,11 +45,16 @@ pub(crate) fn transitions(before: &[Condition], after: &[Condition]) -> Vec<Even
         let Some(reason) = Reason::ALL.into_iter().find(|reason| reason.as_str() == new.reason) else {
             continue;
         };
+        // Degraded repeats what another condition says.
+        if events.iter().any(|event: &EventIntent| event.reason == reason && event.note == new.message) {
+            continue;
+        }
         events.push(EventIntent {
             warning: abnormal || fell || canary_failed,
             reason,
             action: type_.as_str(),
             note: new.message,
+            told: Told::WithStatus,
         });
     }
     events
@@ -53,12 +64,15 @@ pub(crate) fn transitions(before: &[Condition], after: &[Condition]) -> Vec<Even
 pub(crate) fn deeds(world: &World<'_>, steps: &[Step], after: &StatusNodeStatus) -> Vec<EventIntent> {
     let mut events = Vec::new();
     for replica in &world.replicas {
-        if let Some(key) = &replica.generated {
+        let secret = names::identity(&world.settings.name, replica.ordinal);
+        let created = |step: &Step| matches!(step, Step::Create(object) if object.name == secret);
+        if let (Some(key), Some(step)) = (&replica.generated, steps.iter().position(created)) {
             events.push(EventIntent {
                 warning: false,
                 reason: Reason::IdentityCreated,
                 action: "CreateIdentity",
                 note: format!("ordinal {}: node id {}", replica.ordinal, key.node_id()),
+                told: Told::AfterStep(step),
             });
         }
         let address = |node: Option<&statusnode_api::NodeEntry>| {
@@ -73,23 +87,20 @@ pub(crate) fn deeds(world: &World<'_>, steps: &[Step], after: &StatusNodeStatus)
                 reason: Reason::AddressChanged,
                 action: "Advertise",
                 note: format!("ordinal {}: {old} became {new}", replica.ordinal),
+                told: Told::WithStatus,
             });
         }
     }
-    let removed: Vec<&str> = steps
-        .iter()
-        .filter_map(|step| match step {
-            Step::Delete(Deletion { kind: ObjectKind::StatefulSet, name, .. }) => Some(name.as_str()),
-            _ => None,
-        })
-        .collect();
-    if !removed.is_empty() {
-        events.push(EventIntent {
-            warning: false,
-            reason: Reason::ScaledDown,
-            action: "ScaleDown",
-            note: format!("removed {}", removed.join(", ")),
-        });
+    for (index, step) in steps.iter().enumerate() {
+        if let Step::Delete(Deletion { kind: ObjectKind::StatefulSet, name, .. }) = step {
+            events.push(EventIntent {
+                warning: false,
+                reason: Reason::ScaledDown,
+                action: "ScaleDown",
+                note: format!("removed {name}"),
+                told: Told::AfterStep(index),
+            });
+        }
     }
     events
 }

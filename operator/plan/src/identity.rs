@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use enode::{NodeKey, PublicKey};
+use enode::{EnodeUrl, NodeKey, PublicKey};
 use k8s_openapi::api::core::v1::Secret;
 use statusnode_api::{SecretKeyRef, StatusNode, WhenGone};
 
@@ -129,4 +129,15 @@ pub(crate) fn recorded(observed: &Observed, settings: &Settings<'_>, ordinal: Or
         .filter(|entry| entry.ordinal == i32::from(ordinal.index()))
         .filter_map(|entry| entry.node_id.clone());
     annotated.chain(in_status).find(|node_id| !node_id.is_empty())
+}
+
+/// The public half that the status publishes of the node with that id. Its pod has the key mounted still when the Secret
+/// is gone or cannot be read: it stays where it is for its peers.
+pub(crate) fn published(observed: &Observed, ordinal: Ordinal, node_id: &str) -> Option<PublicKey> {
+    let nodes = observed.node.status.iter().flat_map(|status| &status.nodes);
+    let entry = nodes.into_iter().find(|entry| entry.ordinal == i32::from(ordinal.index()))?;
+    let enodes = [&entry.internal_enode, &entry.enode];
+    let keys =
+        enodes.into_iter().flatten().filter_map(|text| Some(text.parse::<EnodeUrl>().ok()?.public_key));
+    keys.into_iter().find(|key| key.node_id().to_string() == node_id)
 }

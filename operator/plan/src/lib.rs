@@ -24,12 +24,14 @@ mod steps;
 pub mod validate;
 mod world;
 
-pub use action::{Deletion, Entropy, EventIntent, Object, ObjectKind, Plan, PodTouch, Step};
+pub use build::{CONTAINER, PORT_METRICS, PORT_P2P};
+
+pub use action::{Deletion, Entropy, EventIntent, Object, ObjectKind, Plan, PodTouch, Step, Told};
 pub use identity::secrets_to_read;
 pub use names::Ordinal;
 pub use observed::{
-    CanaryFacts, Environment, Failure, NodeFacts, Objects, Observed, OperatorPods, RESYNC, SecretView,
-    Stranger,
+    CanaryFacts, Environment, Failure, NodeFacts, Objects, Observed, OperatorPods, RESYNC, RESYNC_GOING,
+    SecretView, Stranger,
 };
 
 use statusnode_api::StatusNodeStatus;
@@ -59,12 +61,22 @@ pub fn plan(observed: &Observed, entropy: &mut dyn Entropy) -> Plan {
     let mut events = events::deeds(&world, &steps, &new);
     // The very first status waits for the cluster addresses, which the next look has at once: one write less for each
     // resource. Until then the schema's `observedGeneration: -1` says that nothing is known.
+    let requeue_after = Some(if waits_for_a_secret_to_go(&world) { RESYNC_GOING } else { RESYNC });
     let is_first = node.status.as_ref().is_none_or(|status| status.observed_generation < 0);
     if is_first && world.is_coming_up() {
-        return Plan { steps, status: None, events, requeue_after: Some(RESYNC) };
+        return Plan { steps, status: None, events, requeue_after };
     }
     events.extend(events::transitions(status::conditions_of(observed), &new.conditions));
-    Plan { steps, status: changed(observed, new), events, requeue_after: Some(RESYNC) }
+    Plan { steps, status: changed(observed, new), events, requeue_after }
+}
+
+/// Whether a Secret of a wanted name is going: nothing tells when it is gone, Secrets are not watched.
+fn waits_for_a_secret_to_go(world: &World<'_>) -> bool {
+    let settings = world.settings;
+    world.observed.secrets.values().any(|view| {
+        matches!(view, SecretView::Present(secret)
+            if names::claim(&secret.metadata, &settings.name, &settings.uid) == names::Claim::Going)
+    })
 }
 
 fn without_steps(observed: &Observed, new: StatusNodeStatus) -> Plan {

@@ -130,3 +130,5 @@ pub struct CanaryFacts {
 
 /// How long after a plan that left nothing to wait for the resource is looked at again: Secrets are not watched.
 pub const RESYNC: Duration = Duration::from_secs(60);
+/// The same while a Secret of a former resource of this name, or one that is being deleted, is still there.
+pub const RESYNC_GOING: Duration = Duration::from_secs(2);

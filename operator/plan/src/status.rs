@@ -1,10 +1,13 @@
 //! The status: a pure function of what was read and decided.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use statusnode_api::{ExposureType, NodeEntry, StatusNodeStatus, condition::ConditionType};
+use statusnode_api::{ExposureType, NodeEntry, StatusNodeStatus, WhenGone, condition::ConditionType};
 
 use crate::{
-    Observed, conditions, names,
+    Observed, Ordinal, SecretView,
+    build::CONTAINER,
+    conditions,
+    names::{self, Claim},
     rollout::Rollout,
     validate::{FieldError, Settings},
     world::{Replica, World},
@@ -13,9 +16,10 @@ use crate::{
 /// The status of a resource that is reconciled.
 pub(crate) fn reconciled(world: &World<'_>, rollout: &Rollout) -> StatusNodeStatus {
     let settings = world.settings;
-    let nodes: Vec<NodeEntry> = world.replicas.iter().map(|replica| entry(settings, replica)).collect();
+    let mut nodes: Vec<NodeEntry> = world.replicas.iter().map(|replica| entry(settings, replica)).collect();
     let ready = nodes.iter().filter(|node| node.ready).count();
     let wanted = if settings.spec.suspend { 0 } else { nodes.len() };
+    nodes.extend(leaving(world));
     let outcomes = conditions::all(world, rollout);
     StatusNodeStatus {
         observed_generation: settings.generation,
@@ -73,20 +77,43 @@ pub(crate) fn conditions_of(observed: &Observed) -> &[Condition] {
     observed.node.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default()
 }
 
+/// Nodes that are scaled away and whose key is still to be deleted. Keys are found by name only: without the entry a
+/// deletion that failed would never be tried again.
+fn leaving<'a>(world: &'a World<'_>) -> impl Iterator<Item = NodeEntry> + 'a {
+    let settings = world.settings;
+    let before = world.observed.node.status.iter().flat_map(|status| &status.nodes);
+    before.filter_map(move |before| {
+        let ordinal = Ordinal::new(i64::from(before.ordinal)).filter(|o| !settings.ordinals.contains(o))?;
+        let goes = settings.spec.retention.identities.when_scaled == WhenGone::Delete;
+        let SecretView::Present(secret) =
+            world.observed.secrets.get(&names::identity(&settings.name, ordinal)).filter(|_| goes)?
+        else {
+            return None;
+        };
+        let ours = names::claim(&secret.metadata, &settings.name, &settings.uid) != Claim::Foreign;
+        ours.then(|| NodeEntry {
+            ordinal: before.ordinal,
+            node_id: before.node_id.clone(),
+            ..NodeEntry::default()
+        })
+    })
+}
+
 fn entry(settings: &Settings<'_>, replica: &Replica<'_>) -> NodeEntry {
+    // A key that this plan makes is not stored yet: a record of one that cannot be stored would make it a lost one.
+    let stored = replica.generated.is_none();
     NodeEntry {
         ordinal: i32::from(replica.ordinal.index()),
         pod: Some(names::pod(&settings.name, replica.ordinal)),
-        node_id: replica.record.clone(),
-        enode: replica.enode(),
-        internal_enode: replica.internal_enode(settings.ports.p2p),
+        node_id: replica.record.clone().filter(|_| stored),
+        enode: replica.enode().filter(|_| stored),
+        internal_enode: replica.internal_enode(settings.ports.p2p).filter(|_| stored),
         external: replica.external().cloned(),
         ready: replica.ready_since().is_some(),
         canary: replica.canary_state(),
-        image: replica
-            .pod
-            .filter(|_| replica.ready_since().is_some())
-            .and_then(|pod| pod.spec.as_ref()?.containers.first()?.image.clone()),
+        image: replica.pod.filter(|_| replica.ready_since().is_some()).and_then(|pod| {
+            pod.spec.as_ref()?.containers.iter().find(|c| c.name == CONTAINER)?.image.clone()
+        }),
     }
 }
 

@@ -119,7 +119,7 @@ impl List<'_, '_> {
         for replica in &world.replicas {
             let object = build::live_config(world, replica);
             let exists = world.observed.objects.config_maps.contains_key(&object.name);
-            if !(complete || exists) || replica.public_key().is_none() {
+            if !(complete || exists) || replica.public_key.is_none() {
                 self.wanted.push((object.kind, object.name));
                 continue;
             }

@@ -39,6 +39,8 @@ pub(crate) struct World<'a> {
 pub(crate) struct Replica<'a> {
     pub(crate) ordinal: Ordinal,
     pub(crate) identity: Identity,
+    /// What peers know it by; also when its key is lost or not read, as long as its enode is published.
+    pub(crate) public_key: Option<PublicKey>,
     /// A key made in this plan, to be stored before anything refers to it.
     pub(crate) generated: Option<enode::NodeKey>,
     /// The node id that the objects remember from now on.
@@ -56,6 +58,7 @@ pub(crate) enum Exposed {
     Nothing,
     Pending,
     Hostname(String),
+    Refused(String),
     Address(ExternalAddress),
 }
 
@@ -120,7 +123,7 @@ impl<'a> World<'a> {
 
     /// Whether every replica that can run has its cluster address: only then the live files are complete from the start.
     pub(crate) fn peers_are_known(&self) -> bool {
-        self.replicas.iter().filter(|replica| replica.public_key().is_some()).all(|replica| {
+        self.replicas.iter().filter(|replica| replica.public_key.is_some()).all(|replica| {
             replica.cluster_ip.is_some()
                 || !self.may_write(ObjectKind::Service, &names::p2p(&self.settings.name, replica.ordinal))
         })
@@ -139,7 +142,7 @@ impl<'a> World<'a> {
 
     /// Whether nothing is wrong and the next look will know more, because this plan makes Services.
     pub(crate) fn is_coming_up(&self) -> bool {
-        let all_known = self.replicas.iter().all(|replica| replica.public_key().is_some());
+        let all_known = self.replicas.iter().all(|replica| replica.public_key.is_some());
         let quiet = self.observed.failures.is_empty()
             && self.conflicts.borrow().is_empty()
             && self.going.borrow().is_empty();
@@ -178,6 +181,10 @@ impl<'a> Replica<'a> {
             Identity::Known { public_key, .. } => Some(public_key.node_id().to_string()),
             _ => identity::recorded(observed, settings, ordinal),
         };
+        let public_key = match &identity {
+            Identity::Known { public_key, .. } => Some(*public_key),
+            _ => record.as_deref().and_then(|node_id| identity::published(observed, ordinal, node_id)),
+        };
         let status = observed.node.status.as_ref();
         let before = status
             .and_then(|status| status.nodes.iter().find(|node| node.ordinal == i32::from(ordinal.index())));
@@ -189,6 +196,7 @@ impl<'a> Replica<'a> {
         Self {
             ordinal,
             identity,
+            public_key,
             generated,
             record,
             cluster_ip,
@@ -196,13 +204,6 @@ impl<'a> Replica<'a> {
             pod: observed.objects.pods.get(&names::pod(&settings.name, ordinal)).map(AsRef::as_ref),
             before,
             canary: observed.canaries.get(&ordinal),
-        }
-    }
-
-    pub(crate) fn public_key(&self) -> Option<&PublicKey> {
-        match &self.identity {
-            Identity::Known { public_key, .. } => Some(public_key),
-            _ => None,
         }
     }
 
@@ -226,7 +227,7 @@ impl<'a> Replica<'a> {
     }
 
     fn enode_at(&self, ip: IpAddr, port: u16) -> Option<Enode> {
-        Some(Enode { public_key: *self.public_key()?, endpoint: Some(Endpoint::new(ip, port, port)) })
+        Some(Enode { public_key: self.public_key?, endpoint: Some(Endpoint::new(ip, port, port)) })
     }
 
     /// Since when the pod is ready; `None` when it is not, or is going.
@@ -254,12 +255,22 @@ impl<'a> Replica<'a> {
     /// Whether the status says what a canary came to, and no canary was heard of: the operator is new. What its
     /// forerunner found stands until the next canary, or a restart of the operator would change every status twice.
     pub(crate) fn is_unheard(&self) -> bool {
-        self.canary.is_none() && self.pod.is_some() && self.before.is_some_and(|before| before.canary.is_some())
+        self.canary.is_none()
+            && self.pod.is_some()
+            && self.before.is_some_and(|before| before.canary.is_some())
     }
 }
 
 fn cluster_ip(service: &Service) -> Option<IpAddr> {
     service.spec.as_ref()?.cluster_ip.as_ref()?.parse().ok()
+}
+
+/// Why the load balancer does not take the Service's ports, as the cloud's controller says it (the well-known condition
+/// `LoadBalancerPortsError` of `k8s.io/api/core/v1`).
+fn refusal(service: &Service) -> Option<String> {
+    let conditions = service.status.as_ref()?.conditions.as_ref()?;
+    let found = conditions.iter().find(|c| c.type_ == "LoadBalancerPortsError" && c.status == "True")?;
+    Some(format!("{}: {}", found.reason, found.message))
 }
 
 /// The advertised address. Of several the one that is published already stays, then the first IPv4.
@@ -286,10 +297,11 @@ fn exposed(
                 .find(|ip| Some(**ip) == published)
                 .or_else(|| ips.iter().find(|ip| ip.is_ipv4()))
                 .or_else(|| ips.first());
-            match (chosen, ingress.iter().find_map(|i| i.hostname.clone())) {
-                (Some(ip), _) => at(*ip, AddressSource::LoadBalancer),
-                (None, Some(hostname)) => Exposed::Hostname(hostname),
-                (None, None) => Exposed::Pending,
+            let hostname = || ingress.iter().find_map(|i| i.hostname.clone()).map(Exposed::Hostname);
+            let refusal = || service.and_then(refusal).map(Exposed::Refused);
+            match chosen {
+                Some(ip) => at(*ip, AddressSource::LoadBalancer),
+                None => refusal().or_else(hostname).unwrap_or(Exposed::Pending),
             }
         }
     }

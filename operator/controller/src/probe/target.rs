@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::IpAddr, net::SocketAddr, time::Duration};
 use enode::PublicKey;
 use k8s_openapi::api::core::v1::Pod;
 use statusnode_api::{DEFAULT_MAIL_PASSWORD, Mode};
-use statusnode_plan::{Observed, Ordinal, SecretView};
+use statusnode_plan::{CONTAINER, Observed, Ordinal, PORT_METRICS, PORT_P2P, SecretView};
 use zeroize::Zeroizing;
 
 /// One pod as it is probed; another value is another probe.
@@ -53,21 +53,27 @@ fn target(observed: &Observed, ordinal: Ordinal, pod: &Pod) -> Option<Target> {
     if pod.metadata.deletion_timestamp.is_some() {
         return None;
     }
-    let spec = &observed.node.spec;
     let status = pod.status.as_ref()?;
     let ip: IpAddr = status.pod_ip.as_deref()?.parse().ok()?;
     let ready = status.conditions.iter().flatten().find(|c| c.type_ == "Ready" && c.status == "True");
-    let address = |port: i32| Some(SocketAddr::new(ip, u16::try_from(port).ok()?));
+    // The pod's own ports: the spec may have changed since it was made.
+    let address = |name: &str| Some(SocketAddr::new(ip, port(pod, name)?));
     Some(Target {
         pod: pod.metadata.uid.clone()?,
         ready_since: ready
             .map(|c| c.last_transition_time.as_ref().map(|t| t.0.to_string()).unwrap_or_default()),
-        status_address: address(spec.metrics.port)?,
-        canary: match (ready, public_key(observed, ordinal), address(spec.p2p.port)) {
+        status_address: address(PORT_METRICS)?,
+        canary: match (ready, public_key(observed, ordinal), address(PORT_P2P)) {
             (Some(_), Some(public_key), Some(address)) => canary(observed, public_key, address),
             _ => None,
         },
     })
+}
+
+fn port(pod: &Pod, name: &str) -> Option<u16> {
+    let container = pod.spec.as_ref()?.containers.iter().find(|container| container.name == CONTAINER)?;
+    let port = container.ports.iter().flatten().find(|port| port.name.as_deref() == Some(name))?;
+    u16::try_from(port.container_port).ok()
 }
 
 fn canary(observed: &Observed, public_key: PublicKey, address: SocketAddr) -> Option<CanaryTarget> {

@@ -2,7 +2,8 @@
 //!
 //! It has get, list, watch, create, replace, delete with preconditions, server-side apply with fields of one manager
 //! removed when no longer applied, the status subresource, generations, uids, and resourceVersions that move only
-//! when an object changes. Any request can be made to fail before or after it takes effect.
+//! when an object changes. Any request can be made to fail before or after it takes effect, and watches to break and to
+//! find their history gone.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 pub(crate) mod objects;
@@ -14,7 +15,7 @@ use std::{
     sync::Arc,
 };
 
-use futures::{StreamExt, channel::mpsc, stream};
+use futures::{Stream, StreamExt, channel::mpsc, stream};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, StreamBody, combinators::UnsyncBoxBody};
 use hyper::body::{Bytes, Frame};
@@ -60,7 +61,10 @@ struct State {
     writes: Vec<Write>,
     requests: usize,
     fault: Option<(usize, Fault)>,
-    refused: Vec<String>,
+    /// Parts of paths and what is answered: to writes alone, or to reads as well.
+    refused: Vec<(String, StatusCode, bool)>,
+    watches_cut: bool,
+    oldest: u64,
     used: BTreeSet<Right>,
     groups: Vec<&'static str>,
 }
@@ -99,12 +103,41 @@ impl FakeApi {
 
     /// Answers every write of a path that contains `part` with 422 from now on.
     pub(crate) fn refuse(&self, part: &str) {
-        self.0.lock().refused.push(part.to_owned());
+        self.0.lock().refused.push((part.to_owned(), StatusCode::UNPROCESSABLE_ENTITY, false));
     }
 
-    /// Ends [`Self::refuse`].
+    /// Answers every request for an object whose path contains `part` with `code` from now on.
+    pub(crate) fn answer(&self, part: &str, code: u16) {
+        self.0.lock().refused.push((part.to_owned(), StatusCode::from_u16(code).unwrap(), true));
+    }
+
+    /// Ends [`Self::refuse`] and [`Self::answer`].
     pub(crate) fn accept_all(&self) {
         self.0.lock().refused.clear();
+    }
+
+    /// Breaks all watches, and lets no new watch or list through.
+    pub(crate) fn cut_watches(&self) {
+        let mut state = self.0.lock();
+        state.watchers.clear();
+        state.watches_cut = true;
+    }
+
+    /// Ends [`Self::cut_watches`].
+    pub(crate) fn restore_watches(&self) {
+        self.0.lock().watches_cut = false;
+    }
+
+    /// Forgets what happened so far: who watches from before is answered 410.
+    pub(crate) fn forget_history(&self) {
+        let mut state = self.0.lock();
+        state.history.clear();
+        state.oldest = state.version;
+    }
+
+    /// The number of requests for single objects since the last call.
+    pub(crate) fn take_requests(&self) -> usize {
+        std::mem::take(&mut self.0.lock().requests)
     }
 
     /// Adds an API group version whose resources can be discovered, as `monitoring.coreos.com/v1`.
@@ -143,6 +176,24 @@ impl FakeApi {
         self.0.lock().objects.get(path).cloned()
     }
 
+    /// Removes what is owned by objects that are gone, as the garbage collector does.
+    pub(crate) fn collect_garbage(&self) {
+        let mut state = self.0.lock();
+        let uids: BTreeSet<String> =
+            state.objects.values().filter_map(|o| o["metadata"]["uid"].as_str().map(str::to_owned)).collect();
+        let orphaned = |o: &Value| {
+            let owners = o["metadata"]["ownerReferences"].as_array().filter(|owners| !owners.is_empty());
+            owners.is_some_and(|owners| {
+                owners.iter().all(|r| r["uid"].as_str().is_none_or(|u| !uids.contains(u)))
+            })
+        };
+        let gone: Vec<Path> =
+            state.objects.iter().filter(|(_, o)| orphaned(o)).map(|(p, _)| p.clone()).collect();
+        for path in gone {
+            state.delete(&path);
+        }
+    }
+
     /// All objects of a plural.
     pub(crate) fn list(&self, plural: &str) -> Vec<Value> {
         self.0.lock().objects.iter().filter(|(p, _)| p.plural == plural).map(|(_, o)| o.clone()).collect()
@@ -177,15 +228,29 @@ impl FakeApi {
         let path = Path::parse(parts.uri.path());
         state.needs(&parts.method, &path, &query);
         if parts.method == Method::GET && path.name.is_empty() {
+            if state.watches_cut {
+                return Err(std::io::Error::other("cut"));
+            }
             return Ok(state.list_or_watch(&path, &query));
         }
         let write = parts.method != Method::GET;
+        let named = if write { objects::named(&path, &body) } else { path.clone() }.to_string();
         if write {
-            let named = objects::named(&path, &body);
-            state.writes.push(Write { method: parts.method.to_string(), path: named.to_string() });
-            if state.refused.iter().any(|part| path.to_string().contains(part)) {
-                return Ok(failure(StatusCode::UNPROCESSABLE_ENTITY, "Invalid"));
-            }
+            state.writes.push(Write { method: parts.method.to_string(), path: named.clone() });
+        }
+        let refused =
+            |(part, _, reads): &&(String, StatusCode, bool)| (write || *reads) && named.contains(part);
+        if let Some((_, code, _)) = state.refused.iter().find(refused) {
+            let reason = match code.as_u16() {
+                403 => "Forbidden",
+                422 => "Invalid",
+                429 => "TooManyRequests",
+                503 => "ServiceUnavailable",
+                _ => "InternalError",
+            };
+            let answer = failure(*code, reason);
+            state.requests += 1;
+            return Ok(answer);
         }
         let nth = state.requests;
         state.requests += 1;
@@ -257,6 +322,12 @@ impl State {
         };
         if query.get("watch").is_some_and(|w| w == "true") {
             let from: u64 = query.get("resourceVersion").and_then(|v| v.parse().ok()).unwrap_or(0);
+            if from < self.oldest {
+                // As the real one: no HTTP error, but an event.
+                return lines(stream::iter([
+                    json!({"type": "ERROR", "object": status(StatusCode::GONE, "Expired")}),
+                ]));
+            }
             let past: Vec<Value> = self
                 .history
                 .iter()
@@ -266,12 +337,7 @@ impl State {
             let (sender, receiver) = mpsc::unbounded();
             let watched = Path { name: fields.replace("metadata.name=", ""), ..path.clone() };
             self.watchers.push((watched, selector, sender));
-            let lines = stream::iter(past).chain(receiver).map(|event| {
-                let mut line = serde_json::to_vec(&event).unwrap();
-                line.push(b'\n');
-                Ok(Frame::data(Bytes::from(line)))
-            });
-            return Response::new(UnsyncBoxBody::new(StreamBody::new(lines)));
+            return lines(stream::iter(past).chain(receiver));
         }
         let items: Vec<&Value> = self.objects.iter().filter(|(p, o)| fits(p, o)).map(|(_, o)| o).collect();
         let version = self.version.to_string();
@@ -376,7 +442,7 @@ impl State {
         self.version += 1;
         object["metadata"]["resourceVersion"] = json!(self.version.to_string());
         self.objects.insert(path.clone(), object.clone());
-        self.tell(&path, if before.is_some() { "MODIFIED" } else { "ADDED" }, &object);
+        self.tell(&path, if before.is_some() { "MODIFIED" } else { "ADDED" }, before.as_ref(), &object);
         object
     }
 
@@ -385,7 +451,7 @@ impl State {
         self.applied.retain(|(p, _), _| Path { status: false, ..p.clone() } != *path);
         self.version += 1;
         object["metadata"]["resourceVersion"] = json!(self.version.to_string());
-        self.tell(path, "DELETED", &object);
+        self.tell(path, "DELETED", None, &object);
         let uid = object["metadata"]["uid"].clone();
         let owned = |o: &Value| {
             o["metadata"]["ownerReferences"].as_array().is_some_and(|r| r.iter().any(|r| r["uid"] == uid))
@@ -397,15 +463,26 @@ impl State {
         }
     }
 
-    fn tell(&mut self, path: &Path, kind: &'static str, object: &Value) {
+    /// Tells the watchers; to those whose selector `before` met and `object` no longer meets, it is gone.
+    fn tell(&mut self, path: &Path, kind: &'static str, before: Option<&Value>, object: &Value) {
         self.history.push((self.version, path.clone(), kind, object.clone()));
         self.watchers.retain(|(watched, selector, sender)| {
             let fits = watched.plural == path.plural
                 && watched.group == path.group
                 && (watched.namespace.is_empty() || watched.namespace == path.namespace)
-                && (watched.name.is_empty() || watched.name == path.name)
-                && selected(object, selector);
-            !fits || sender.unbounded_send(json!({"type": kind, "object": object})).is_ok()
+                && (watched.name.is_empty() || watched.name == path.name);
+            let event = match before.filter(|before| selected(before, selector)) {
+                _ if !fits => return true,
+                _ if selected(object, selector) => json!({"type": kind, "object": object}),
+                // As it was, with the version of now.
+                Some(before) => {
+                    let mut gone = before.clone();
+                    gone["metadata"]["resourceVersion"] = object["metadata"]["resourceVersion"].clone();
+                    json!({"type": "DELETED", "object": gone})
+                }
+                None => return true,
+            };
+            sender.unbounded_send(event).is_ok()
         });
     }
 }
@@ -419,11 +496,22 @@ fn created(value: &Value) -> Answer {
 }
 
 fn failure(code: StatusCode, reason: &str) -> Answer {
-    answer(
-        code,
-        &json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": reason,
-                "reason": reason, "code": code.as_u16()}),
-    )
+    answer(code, &status(code, reason))
+}
+
+fn status(code: StatusCode, reason: &str) -> Value {
+    json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": reason,
+           "reason": reason, "code": code.as_u16()})
+}
+
+/// The events of a watch, a line each.
+fn lines(events: impl Stream<Item = Value> + Send + 'static) -> Answer {
+    let lines = events.map(|event| {
+        let mut line = serde_json::to_vec(&event).unwrap();
+        line.push(b'\n');
+        Ok(Frame::data(Bytes::from(line)))
+    });
+    Response::new(UnsyncBoxBody::new(StreamBody::new(lines)))
 }
 
 fn answer(code: StatusCode, value: &Value) -> Answer {

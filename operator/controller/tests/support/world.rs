@@ -34,7 +34,7 @@ impl Running {
         let (client, stop, metrics) = (api.client(), CancellationToken::new(), Metrics::new().unwrap());
         let (stopped, counted) = (stop.clone(), metrics.clone());
         let task = tokio::spawn(async move {
-            Operator::start(client, config, counted).await.run(stopped).await;
+            Operator::start(client, config, counted).await.run(stopped).await.unwrap();
         });
         Self { task, stop, metrics }
     }
@@ -71,6 +71,7 @@ pub(crate) async fn settle(api: &FakeApi) {
 
 /// One round of everything but the operator.
 pub(crate) fn play(api: &FakeApi) {
+    api.collect_garbage();
     for service in api.list("services") {
         let waits = service["status"]["loadBalancer"]["ingress"].is_null();
         if service["spec"]["type"] == "LoadBalancer" && waits {

@@ -1,7 +1,7 @@
 //! What a node applies without restart: its address and its peers.
 
 use enode::EnodeUrl;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use node_config::{Advertise, LIVE_FILE_NAME, LiveFile};
 use serde_json::json;
 
@@ -12,6 +12,10 @@ use crate::{
     names::{self, ANNOTATION_LIVE_CHANGED, ANNOTATION_LIVE_HASH},
     world::{Replica, World},
 };
+
+/// How far the clock of the API server, which says when a pod was made, may run ahead of this one's. A pod that is
+/// touched without need costs one write.
+const CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(30);
 
 /// The ConfigMap of `replica`.
 ///
@@ -55,7 +59,7 @@ pub(crate) fn touch(world: &World<'_>, replica: &Replica<'_>) -> Option<PodTouch
     let changed: Timestamp =
         live.metadata.annotations.as_ref()?.get(ANNOTATION_LIVE_CHANGED)?.parse().ok()?;
     let pod = replica.pod.filter(|pod| pod.metadata.deletion_timestamp.is_none())?;
-    let older = pod.metadata.creation_timestamp.as_ref()?.0 <= changed;
+    let older = pod.metadata.creation_timestamp.as_ref()?.0 <= changed.checked_add(CLOCK_SKEW).ok()?;
     let hash = hash::of_text(&text);
     let touched = pod.metadata.annotations.as_ref().and_then(|a| a.get(ANNOTATION_LIVE_HASH)) == Some(&hash);
     (arrived && older && !touched).then_some(PodTouch {
@@ -86,5 +90,5 @@ fn text(world: &World<'_>, replica: &Replica<'_>) -> String {
 
 /// Whether `enode` is the node itself: a list for a whole fleet may be given to each of its members.
 fn is(enode: &str, replica: &Replica<'_>) -> bool {
-    enode.parse::<EnodeUrl>().is_ok_and(|url| Some(&url.public_key) == replica.public_key())
+    enode.parse::<EnodeUrl>().is_ok_and(|url| Some(url.public_key) == replica.public_key)
 }

@@ -5,7 +5,7 @@ use statusnode_api::SecretKeyRef;
 
 use crate::{
     Object, ObjectKind,
-    build::{Base, Owner, PORT_METRICS, PORT_P2P, PORT_P2P_UDP, PORT_RPC, config::paths, set},
+    build::{Base, CONTAINER, Owner, PORT_METRICS, PORT_P2P, PORT_P2P_UDP, PORT_RPC, config::paths, set},
     hash, names,
     world::{Replica, SharedSecret, World, role},
 };
@@ -92,7 +92,7 @@ fn container(world: &World<'_>, mounts: Vec<Value>) -> Value {
         None => json!({"requests": {"cpu": "50m", "memory": "64Mi"}}),
     };
     let mut container = json!({
-        "name": "statusd",
+        "name": CONTAINER,
         "image": settings.image,
         "args": ["-c", format!("{}/{}", paths::CONFIG_DIR, paths::CONFIG_FILE)],
         "ports": [

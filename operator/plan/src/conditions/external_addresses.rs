@@ -8,12 +8,14 @@ use crate::world::{Exposed, World};
 pub(super) fn external_addresses(world: &World<'_>) -> Outcome {
     let mut pending = Vec::new();
     let mut named = Vec::new();
+    let mut refused = Vec::new();
     let mut nothing = 0;
     for replica in &world.replicas {
         match &replica.exposed {
             Exposed::Nothing => nothing += 1,
             Exposed::Pending => pending.push(replica.ordinal),
             Exposed::Hostname(name) => named.push(format!("ordinal {} ({name})", replica.ordinal)),
+            Exposed::Refused(why) => refused.push(format!("ordinal {}: {why}", replica.ordinal)),
             Exposed::Address(_) => {}
         }
     }
@@ -23,6 +25,10 @@ pub(super) fn external_addresses(world: &World<'_>) -> Outcome {
             Reason::NotExposed,
             "p2p.exposure.type is None: nothing is advertised",
         );
+    }
+    if !refused.is_empty() {
+        let message = format!("the load balancer refuses the Service: {}", refused.join("; "));
+        return Outcome::new(Verdict::False, Reason::LoadBalancerRefused, message);
     }
     if !named.is_empty() {
         let message = format!(

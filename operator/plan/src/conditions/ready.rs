@@ -29,7 +29,7 @@ pub(super) fn ready(world: &World<'_>, rollout: &Rollout, stalled: Option<&Outco
         return Outcome::new(Verdict::False, Reason::PodsNotReady, message);
     }
     let unaddressed = world.replicas.iter().filter(|replica| {
-        matches!(replica.exposed, Exposed::Pending | Exposed::Hostname(_)) && !world.had_address(replica)
+        !matches!(replica.exposed, Exposed::Nothing | Exposed::Address(_)) && !world.had_address(replica)
     });
     let unaddressed: Vec<_> = unaddressed.map(|replica| replica.ordinal).collect();
     if !unaddressed.is_empty() {
@@ -41,6 +41,15 @@ pub(super) fn ready(world: &World<'_>, rollout: &Rollout, stalled: Option<&Outco
 
 /// What has to come from elsewhere before the pods can be right.
 fn waiting(world: &World<'_>) -> Option<Outcome> {
+    let failures: Vec<String> = world
+        .observed
+        .failures
+        .iter()
+        .map(|failure| format!("{} {}: {}", failure.kind.kind(), failure.name, failure.message))
+        .collect();
+    if !failures.is_empty() {
+        return Some(Outcome::new(Verdict::False, Reason::ApplyFailed, failures.join("; ")));
+    }
     let mut secrets: Vec<&str> = Vec::new();
     for replica in &world.replicas {
         if let Identity::Waiting(problem) = &replica.identity {
@@ -56,17 +65,10 @@ fn waiting(world: &World<'_>) -> Option<Outcome> {
         return Some(Outcome::new(Verdict::False, Reason::WaitingForSecret, secrets.join("; ")));
     }
     let going = world.going.borrow();
-    if !going.is_empty() {
+    (!going.is_empty()).then(|| {
         let message = format!("still being removed: {}", going.join(", "));
-        return Some(Outcome::new(Verdict::False, Reason::WaitingForDeletion, message));
-    }
-    let failures: Vec<String> = world
-        .observed
-        .failures
-        .iter()
-        .map(|failure| format!("{} {}: {}", failure.kind.kind(), failure.name, failure.message))
-        .collect();
-    (!failures.is_empty()).then(|| Outcome::new(Verdict::False, Reason::ApplyFailed, failures.join("; ")))
+        Outcome::new(Verdict::False, Reason::WaitingForDeletion, message)
+    })
 }
 
 fn stopped(world: &World<'_>) -> Outcome {

@@ -1,6 +1,11 @@
 //! The advertised address: late, changed, lost; without restart. Design §3 (Addresses).
 
-use k8s_openapi::api::core::v1::LoadBalancerIngress;
+use std::sync::Arc;
+
+use k8s_openapi::{
+    api::core::v1::{LoadBalancerIngress, ServiceStatus},
+    apimachinery::pkg::apis::meta::v1::{Condition, Time},
+};
 use serde_json::json;
 use statusnode_plan::{ObjectKind, names};
 
@@ -87,6 +92,22 @@ fn a_pod_is_touched_once_and_only_after_the_file_is_there() {
     assert!(!format!("{:?}", cluster.plan().steps).contains("TouchPod"));
 }
 
+/// The API server says when a pod was made, the operator when a file changed: their clocks differ.
+#[test]
+fn a_pod_that_seems_a_little_younger_than_its_file_is_touched_too() {
+    for (seconds, touched) in [(20, true), (120, false)] {
+        let mut cluster = Cluster::with(1, "");
+        cluster.bring_up();
+        cluster.tick(600);
+        cluster.assign(0, "203.0.113.9");
+        cluster.reconcile();
+        let made = cluster.observed.now.checked_add(jiff::SignedDuration::from_secs(seconds)).unwrap();
+        let pod = Arc::make_mut(cluster.observed.objects.pods.get_mut("mail-0-0").unwrap());
+        pod.metadata.creation_timestamp = Some(Time(made));
+        assert_eq!(format!("{:?}", cluster.plan().steps).contains("TouchPod"), touched, "{seconds} s");
+    }
+}
+
 /// A lost address is a fault of a resource that was ready: Ready stays, the rest says it.
 #[test]
 fn a_lost_address_degrades_and_is_advertised_no_longer() {
@@ -141,6 +162,37 @@ fn a_hostname_alone_is_said_and_never_guessed() {
     assert!(cluster.message("ExternalAddressesReady").contains("lb.example.org"));
     assert_eq!(cluster.live_file(0)["advertise"], json!(null));
     assert_eq!(cluster.status().nodes[0].enode, None);
+}
+
+/// Some clouds refuse TCP and UDP in one Service, and say so in a condition of it.
+#[test]
+fn what_the_load_balancer_refuses_is_said_with_its_words() {
+    let mut cluster = without_addresses(2);
+    let refused = |reason: &str, status: &str| Condition {
+        type_: "LoadBalancerPortsError".to_owned(),
+        status: status.to_owned(),
+        reason: reason.to_owned(),
+        message: "mixed protocol is not supported for LoadBalancer".to_owned(),
+        observed_generation: None,
+        last_transition_time: Time("2026-11-23T10:00:00Z".parse().unwrap()),
+    };
+    let set = |cluster: &mut Cluster, condition: Condition| {
+        let service = Arc::make_mut(cluster.observed.objects.services.get_mut("mail-1-p2p").unwrap());
+        service.status =
+            Some(ServiceStatus { conditions: Some(vec![condition]), ..ServiceStatus::default() });
+    };
+    cluster.assign(0, "198.51.100.7");
+    set(&mut cluster, refused("LoadBalancerMixedProtocolNotSupported", "True"));
+    cluster.settle();
+    assert_eq!(cluster.condition("ExternalAddressesReady"), "False LoadBalancerRefused");
+    let message = cluster.message("ExternalAddressesReady");
+    for part in ["ordinal 1", "LoadBalancerMixedProtocolNotSupported", "mixed protocol is not supported"] {
+        assert!(message.contains(part), "{message}");
+    }
+    assert_eq!(cluster.condition("Ready"), "False WaitingForAddress");
+    set(&mut cluster, refused("", "False"));
+    cluster.settle();
+    assert_eq!(cluster.condition("ExternalAddressesReady"), "False PartiallyAssigned");
 }
 
 /// The replicas dial each other by cluster address, each all others, none itself.

@@ -213,7 +213,7 @@ fn events_tell_transitions_once() {
     assert_eq!(told(&mut cluster), [(false, "AllReady"), (false, "AllAssigned"), (false, "VolumesBound")]);
     cluster.settle();
     cluster.canary(0, false);
-    assert_eq!(told(&mut cluster), [(true, "CanaryFailed"), (true, "CanaryFailed")]);
+    assert_eq!(told(&mut cluster), [(true, "CanaryFailed")], "Degraded says the same");
     cluster.canary(0, true);
     assert_eq!(told(&mut cluster), [(false, "CanaryPassed")]);
     cluster.run_pod("mail-0", false);
@@ -222,6 +222,32 @@ fn events_tell_transitions_once() {
     cluster.secrets.remove("mail-0-identity");
     assert_eq!(told(&mut cluster), [(true, "IdentityLost")]);
     assert_eq!(told(&mut cluster), []);
+}
+
+/// What the user asked for is no warning; what falls by itself is.
+#[test]
+fn a_change_of_the_spec_is_no_warning() {
+    type Change = fn(&mut statusnode_api::StatusNode);
+    let changes: [(&str, Change); 3] = [
+        ("UpdateInProgress", |node| node.spec.network.max_peers = 7),
+        ("PodsNotReady", |node| node.spec.replicas = 3),
+        ("Suspended", |node| node.spec.suspend = true),
+    ];
+    for (reason, change) in changes {
+        let mut cluster = Cluster::with(2, "");
+        cluster.bring_up();
+        cluster.edit(change);
+        let mut events = cluster.reconcile().events;
+        events.extend(cluster.reconcile().events);
+        let told: Vec<_> = events.iter().filter(|e| e.action == "Ready").collect();
+        assert!(told.iter().any(|event| event.reason.as_str() == reason), "{reason}: {events:?}");
+        assert!(told.iter().all(|event| !event.warning), "{reason}: {events:?}");
+    }
+    let mut cluster = Cluster::with(2, "");
+    cluster.bring_up();
+    cluster.run_pod("mail-0", false);
+    let events = cluster.reconcile().events;
+    assert!(events.iter().any(|e| e.warning && e.reason.as_str() == "PodsNotReady"), "{events:?}");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod addresses;
 mod cluster;
 mod conditions;
+mod failures;
 mod identity;
 mod ownership;
 mod retention;

@@ -180,6 +180,36 @@ fn by_default_only_the_peer_to_peer_port_is_open() {
     );
 }
 
+/// A rollout goes from node to node: those that still have the former ports stay reachable, for the same clients.
+#[test]
+fn while_ports_change_the_former_ones_stay_open_as_long_as_a_pod_has_them() {
+    let mut cluster =
+        Cluster::with(2, ", update: {strategy: Ready}, rpc: {allowedFrom: [{podSelector: {}}]}");
+    cluster.bring_up();
+    cluster.edit(|node| {
+        node.spec.p2p.port = 30404;
+        node.spec.rpc.port = 8600;
+        node.spec.metrics.port = 9100;
+    });
+    let open = |cluster: &Cluster| -> Vec<Vec<u64>> {
+        let ports = |rule: &Value| {
+            rule["ports"].as_array().unwrap().iter().map(|port| port["port"].as_u64().unwrap()).collect()
+        };
+        ingress(cluster).iter().map(ports).collect()
+    };
+    let both = vec![vec![30303, 30303, 30404, 30404], vec![8545, 8600], vec![9090, 9100]];
+    cluster.settle();
+    assert_eq!(open(&cluster), both);
+    cluster.run_pod("mail-0", true);
+    cluster.settle();
+    assert_eq!(open(&cluster), both, "mail-1 has the former");
+    assert!(ingress(&cluster)[1..].iter().all(|rule| rule["from"].as_array().is_some_and(|f| !f.is_empty())));
+    cluster.run_pod("mail-1", true);
+    cluster.settle();
+    assert_eq!(open(&cluster), [vec![30404, 30404], vec![8600], vec![9100]]);
+    assert_eq!(cluster.condition("Ready"), "True AllReady");
+}
+
 /// A rule whose `from` is empty would let everybody in.
 #[test]
 fn no_rule_is_ever_without_a_source_but_that_of_peer_to_peer() {
