@@ -1,10 +1,10 @@
 //! [`RelayCore`]: takes envelopes in, tells which peers to wake, and makes each peer's packets.
 
 use bytes::Bytes;
-use waku_wire::{EnvelopeHash, PeerInterest, WireEnvelope, messages, pow::Pow};
+use waku_wire::{EnvelopeHash, PeerInterest, WireEnvelope, messages};
 
 use crate::{
-    PeerSlot, Rejection, SourceId,
+    Config, Drained, Expired, Outcome, Packet, PeerSlot, Prepared, Rejection, SourceId, Stats, Verdict,
     holders::Holders,
     index::InterestIndex,
     peer::{Feed, Peer, Seat},
@@ -14,102 +14,10 @@ use crate::{
 
 /// Log places that one [`RelayCore::drain`] looks at, at most: bounds how long the lock is held.
 const SCAN_TURN: usize = 4096;
+/// Envelopes, and hashes, that one [`RelayCore::expire`] drops, at most: the same.
+const EXPIRY_TURN: usize = 2048;
 /// Slots of removed peers that wait for a sweep of the pool before they are used again.
 const SWEEP_AT: usize = 64;
-
-/// Bounds of a [`RelayCore`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Config {
-    /// Most envelopes pooled.
-    pub max_envelopes: usize,
-    /// Most encoded bytes pooled.
-    pub max_bytes: usize,
-    /// Most hashes remembered of envelopes that are not pooled any more, some 60 bytes each.
-    pub max_remembered: usize,
-    /// Topics indexed for all peers together; beyond it large sets are approximated by a filter.
-    pub max_topics: usize,
-    /// Largest payload of a messages packet, in bytes: the packet limit that peers are known to have (§4.12).
-    pub max_packet: usize,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            max_envelopes: 1 << 17,
-            max_bytes: 64 << 20,
-            max_remembered: 1 << 19,
-            max_topics: 1_000_000,
-            max_packet: 1 << 20,
-        }
-    }
-}
-
-/// An envelope that passed [`crate::Admission::check`].
-#[derive(Debug, Clone)]
-pub struct Prepared {
-    /// The envelope; may share its packet's memory, the pool copies what it keeps.
-    pub envelope: WireEnvelope,
-    /// What the check found out.
-    pub pow: Pow,
-}
-
-/// What became of an ingested envelope.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Verdict {
-    /// Pooled and on its way.
-    New,
-    /// Known.
-    Duplicate {
-        /// Whether [`RelayCore::set_archived`] was called for it.
-        archived: bool,
-    },
-    /// Not pooled: [`Rejection::PoolFull`] or [`Rejection::Oversized`].
-    Rejected(Rejection),
-}
-
-/// What [`RelayCore::ingest`] did.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Outcome {
-    /// One per envelope, in order.
-    pub verdicts: Vec<Verdict>,
-    /// Peers that now have something to drain and were not told so before.
-    pub woken: Vec<PeerSlot>,
-}
-
-/// A messages packet for one peer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Packet {
-    /// The payload of a code 1 packet. Peers that get the same envelopes share it.
-    pub payload: Bytes,
-    /// How many envelopes it holds; at least one.
-    pub envelopes: usize,
-}
-
-/// What [`RelayCore::drain`] found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Drained {
-    /// Something to send. Counts as sent from here on.
-    Packet(Packet),
-    /// Nothing yet, but the search is not over: call again, without holding the lock in between.
-    Again,
-    /// Nothing. The peer will be named in an [`Outcome::woken`] when there is something.
-    Nothing,
-}
-
-/// Counts for metrics and health.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Envelopes pooled.
-    pub envelopes: usize,
-    /// Encoded bytes pooled.
-    pub bytes: usize,
-    /// Hashes remembered, pooled or not.
-    pub remembered: usize,
-    /// Peers.
-    pub peers: usize,
-    /// Topics indexed for all peers.
-    pub topics: usize,
-}
 
 /// The relay. See the crate's documentation.
 #[derive(Debug)]
@@ -367,14 +275,16 @@ impl RelayCore {
         Packet { payload: self.last_packet.1.clone(), envelopes: self.last_packet.0.len() }
     }
 
-    /// Drops what has expired before `now`; to be called every second. Returns how many envelopes left the pool.
-    pub fn expire(&mut self, now: u32) -> usize {
-        let (before, seen) = (self.pool.len(), &mut self.seen);
-        self.pool.expire(now, |envelope| seen.set_gone(envelope.hash().short(), envelope.expiry()));
-        self.seen.expire(now);
-        // Payloads shared by sequence number stay right for ever, but need not stay in memory.
+    /// Drops what has expired before `now`; to be called every second. One call does a bounded part of the work.
+    pub fn expire(&mut self, now: u32) -> Expired {
+        let seen = &mut self.seen;
+        let envelopes = self.pool.expire(now, EXPIRY_TURN, |envelope| {
+            seen.set_gone(envelope.hash().short(), envelope.expiry());
+        });
+        let forgotten = self.seen.expire(now, EXPIRY_TURN);
+        // A payload shared by sequence numbers stays right for ever, but need not stay in memory.
         self.last_packet = (Vec::new(), Bytes::new());
-        before - self.pool.len()
+        Expired { envelopes, again: envelopes == EXPIRY_TURN || forgotten == EXPIRY_TURN }
     }
 
     /// Whether an envelope is pooled.

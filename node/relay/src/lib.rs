@@ -22,7 +22,9 @@ mod matrix;
 mod peer;
 mod pool;
 mod seen;
+mod types;
 
 pub use admission::{Admission, Rejection};
-pub use core::{Config, Drained, Outcome, Packet, Prepared, RelayCore, Stats, Verdict};
+pub use core::RelayCore;
 pub use peer::{PeerSlot, SourceId};
+pub use types::{Config, Drained, Expired, Outcome, Packet, Prepared, Stats, Verdict};

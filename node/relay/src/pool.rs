@@ -171,19 +171,36 @@ impl Pool {
         Some(entry.envelope)
     }
 
-    /// Takes out every envelope whose expiry is before `now` and hands it to `removed`.
-    pub(crate) fn expire(&mut self, now: u32, mut removed: impl FnMut(WireEnvelope)) {
-        while let Some(first) = self.wheel.first_entry()
+    /// Takes out envelopes whose expiry is before `now`, at most `most`, and hands them to `removed`. How many.
+    pub(crate) fn expire(&mut self, now: u32, most: usize, mut removed: impl FnMut(WireEnvelope)) -> usize {
+        let mut count = 0;
+        while count < most
+            && let Some(mut first) = self.wheel.first_entry()
             && *first.key() < now
         {
-            for index in first.remove().into_values().flatten() {
-                if let Some(entry) = self.entries.get_mut(index as usize).and_then(Option::take) {
-                    self.release(index, &entry);
-                    removed(entry.envelope);
+            let bucket = first.get_mut();
+            let source = bucket.keys().next().copied();
+            let last = source.and_then(|source| {
+                let of_source = bucket.get_mut(&source)?;
+                let last = of_source.pop();
+                if of_source.is_empty() {
+                    bucket.remove(&source);
                 }
+                last
+            });
+            if bucket.is_empty() {
+                first.remove();
+            }
+            if let Some(index) = last
+                && let Some(entry) = self.entries.get_mut(index as usize).and_then(Option::take)
+            {
+                count += 1;
+                self.release(index, &entry);
+                removed(entry.envelope);
             }
         }
         self.tidy();
+        count
     }
 
     /// Clears `gone` from the holders of every entry.

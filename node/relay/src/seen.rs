@@ -65,20 +65,26 @@ impl SeenSet {
         }
     }
 
-    /// Forgets what expired more than 21 s before `now`.
-    pub(crate) fn expire(&mut self, now: u32) {
-        while let Some(first) = self.gone.first_entry()
+    /// Forgets what expired more than 21 s before `now`, at most `most`. How many.
+    pub(crate) fn expire(&mut self, now: u32, most: usize) -> usize {
+        let mut count = 0;
+        while count < most
+            && let Some(mut first) = self.gone.first_entry()
             && first.key().saturating_add(VERY_OLD_AFTER) < now
         {
-            let hashes = first.remove();
-            self.gone_count -= hashes.len();
-            for hash in hashes {
-                self.hashes.remove(&hash);
+            match first.get_mut().pop() {
+                Some(hash) => {
+                    self.hashes.remove(&hash);
+                    self.gone_count -= 1;
+                    count += 1;
+                }
+                None => drop(first.remove()),
             }
         }
         if self.hashes.is_empty() {
             self.hashes.shrink_to(0);
         }
+        count
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -100,10 +106,10 @@ mod tests {
         seen.insert(hash(1), 0);
         seen.set_archived(&hash(1));
         seen.set_gone(hash(1), 100);
-        seen.expire(121);
+        seen.expire(121, 10);
         let kept = seen.get(&hash(1)).expect("kept");
         assert!(kept.archived && kept.entry.is_none());
-        seen.expire(122);
+        assert_eq!(seen.expire(122, 10), 1);
         assert!(seen.get(&hash(1)).is_none());
         assert_eq!((seen.len(), seen.gone_count), (0, 0));
     }

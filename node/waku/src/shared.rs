@@ -84,7 +84,14 @@ impl SharedRelay {
     /// Drops what has expired; how many envelopes that were.
     pub(crate) fn expire(&self) -> usize {
         let now = self.now();
-        self.inner.lock().core.expire(now)
+        let mut envelopes = 0;
+        loop {
+            let expired = self.inner.lock().core.expire(now);
+            envelopes += expired.envelopes;
+            if !expired.again {
+                return envelopes;
+            }
+        }
     }
 
     pub(crate) fn stats(&self) -> Stats {

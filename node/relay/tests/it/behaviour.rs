@@ -3,7 +3,7 @@
 use relay::{Config, Drained, PeerSlot, Prepared, RelayCore, SourceId, Verdict};
 use waku_wire::{Bloom, EnvelopeHash, PeerInterest, Topic, WireEnvelope, pow::Pow};
 
-use super::{NOW, drain_all, envelope, prepared, topic};
+use super::{NOW, drain_all, envelope, expire_all, prepared, topic};
 
 const PACKET: usize = 128 << 10;
 
@@ -124,12 +124,12 @@ fn s38_expired_is_not_sent_and_is_removed() {
     let e = envelope(1, topic(1), NOW + 5, 10);
     post(&mut core, a, &[&e]);
     assert!(drain_all(&mut core, b, NOW + 6, PACKET).is_empty());
-    assert_eq!(core.expire(NOW + 5), 0, "expiry now is still valid");
-    assert_eq!(core.expire(NOW + 6), 1);
+    assert_eq!(expire_all(&mut core, NOW + 5), 0, "expiry now is still valid");
+    assert_eq!(expire_all(&mut core, NOW + 6), 1);
     assert_eq!((core.stats().envelopes, core.stats().bytes, core.stats().remembered), (0, 0, 1));
-    core.expire(NOW + 5 + 21);
+    expire_all(&mut core, NOW + 5 + 21);
     assert_eq!(core.stats().remembered, 1);
-    core.expire(NOW + 5 + 22);
+    expire_all(&mut core, NOW + 5 + 22);
     assert_eq!(core.stats().remembered, 0);
 }
 

@@ -3,7 +3,7 @@
 use relay::{Config, Drained, Prepared, Rejection, RelayCore, SourceId, Verdict};
 use waku_wire::{EnvelopeHash, PeerInterest, WireEnvelope};
 
-use super::{NOW, drain_all, envelope, prepared, topic};
+use super::{NOW, drain_all, envelope, expire_all, prepared, topic};
 
 fn batch(envelopes: &[WireEnvelope]) -> Vec<Prepared> {
     envelopes.iter().map(prepared).collect()
@@ -134,10 +134,24 @@ fn many_generations_leave_no_trace() {
     for second in 0..400 {
         let e: Vec<_> = (0..50).map(|n| envelope(second * 50 + n, topic(1), NOW + second, 10)).collect();
         core.ingest(None, &batch(&e));
-        core.expire(NOW + second + 1);
+        expire_all(&mut core, NOW + second + 1);
     }
     let slot = core.add_peer(SourceId(1), PeerInterest::Full, 0.0);
     assert_eq!(drain_all(&mut core, slot, NOW + 400, 1000), [keep.hash()]);
     assert_eq!(core.stats().envelopes, 1);
     assert!(core.stats().remembered <= 50 * 23 + 1, "{:?}", core.stats());
+}
+
+/// Expiry of very many at once comes in turns.
+#[test]
+fn expiry_comes_in_turns() {
+    let mut core = RelayCore::new(Config::default());
+    let e: Vec<_> = (0..5000).map(|n| envelope(n, topic(1), NOW + n % 3, 10)).collect();
+    core.ingest(None, &batch(&e));
+    let first = core.expire(NOW + 10);
+    assert!(first.again && first.envelopes < 5000, "{first:?}");
+    assert_eq!(first.envelopes + expire_all(&mut core, NOW + 10), 5000);
+    assert_eq!((core.stats().envelopes, core.stats().remembered), (0, 5000));
+    expire_all(&mut core, NOW + 2 + 22);
+    assert_eq!(core.stats().remembered, 0);
 }

@@ -1,5 +1,7 @@
 //! The relay against its rules, row by row, and against a naive model.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
+
 mod admission;
 mod behaviour;
 mod bounds;
@@ -25,6 +27,18 @@ fn prepared(envelope: &WireEnvelope) -> Prepared {
 /// Topics whose filters do not match each other for small `n`.
 fn topic(n: u8) -> Topic {
     Topic([n.wrapping_mul(37), n.wrapping_mul(101).wrapping_add(50), n.wrapping_mul(211).wrapping_add(9), n])
+}
+
+/// Drops all that has expired; how many envelopes.
+fn expire_all(core: &mut RelayCore, now: u32) -> usize {
+    let mut envelopes = 0;
+    loop {
+        let expired = core.expire(now);
+        envelopes += expired.envelopes;
+        if !expired.again {
+            return envelopes;
+        }
+    }
 }
 
 /// Drains a peer until there is nothing, in packets of at most `max_bytes`.

@@ -9,7 +9,7 @@ use proptest::{collection::vec, prelude::*};
 use relay::{Config, Drained, PeerSlot, Prepared, RelayCore, SourceId, Verdict};
 use waku_wire::{Bloom, EnvelopeHash, PeerInterest, Topic, WireEnvelope, messages, pow::Pow};
 
-use super::{NOW, envelope, topic};
+use super::{NOW, envelope, expire_all, topic};
 
 #[derive(Debug, Clone)]
 enum Op {
@@ -142,7 +142,7 @@ impl Model {
             }
             Op::Tick { seconds } => {
                 self.now += seconds;
-                self.core.expire(self.now);
+                expire_all(&mut self.core, self.now);
             }
         }
         for peer in &self.peers {
