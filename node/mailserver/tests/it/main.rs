@@ -1,0 +1,7 @@
+//! The mailserver through its front door: bytes of code 126 in, packets of codes 127 and 125 out.
+
+mod metrics;
+mod requests;
+mod sessions;
+mod support;
+mod vectors;
