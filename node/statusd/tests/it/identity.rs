@@ -28,10 +28,10 @@ fn devp2p_11_7_a_given_key_gives_its_node_id_from_file_environment_and_config() 
     let id = |node: &crate::program::Statusd| node.rpc("admin_nodeInfo", json!([]))["id"].clone();
     let mut command = setup.command();
     command.arg("-nodekey-file").arg(setup.path("key"));
-    assert_eq!(id(&crate::program::Statusd::start(command)), ID);
+    assert_eq!(id(&setup.start_as(command)), ID);
     let mut command = setup.command();
     command.env("STATUSD_NODEKEY", KEY);
-    assert_eq!(id(&crate::program::Statusd::start(command)), ID);
+    assert_eq!(id(&setup.start_as(command)), ID);
     setup.config["NodeKeyFile"] = json!(setup.path("key"));
     assert_eq!(id(&setup.start()), ID);
     assert!(!setup.path("data/Statusd/nodekey").exists(), "a given key is not copied");

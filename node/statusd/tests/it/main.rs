@@ -1,5 +1,6 @@
 //! The real binary, started on loopback with temporary directories.
 
+mod history;
 mod identity;
 mod live;
 mod metrics;

@@ -13,18 +13,18 @@ use std::{
 use serde_json::{Value, json};
 
 const START: Duration = Duration::from_secs(60);
-pub(crate) const SOON: Duration = Duration::from_secs(10);
+pub(crate) const SOON: Duration = Duration::from_secs(30);
 
 /// A directory and a config in it, before the start.
 pub(crate) struct Setup {
-    root: tempfile::TempDir,
+    root: Arc<tempfile::TempDir>,
     pub(crate) config: Value,
 }
 
 impl Default for Setup {
     /// A mailserver with every listener on a free port of loopback.
     fn default() -> Self {
-        let root = tempfile::tempdir().unwrap();
+        let root = Arc::new(tempfile::tempdir().unwrap());
         let data = root.path().join("data");
         let live = root.path().join("live");
         fs::create_dir(&live).unwrap();
@@ -67,7 +67,12 @@ impl Setup {
     }
 
     pub(crate) fn start(&self) -> Statusd {
-        Statusd::start(self.command())
+        self.start_as(self.command())
+    }
+
+    /// Starts a changed [`Self::command`].
+    pub(crate) fn start_as(&self, command: Command) -> Statusd {
+        Statusd::start(command, Arc::clone(&self.root))
     }
 
     /// Starts what must not start: exit code and standard error.
@@ -84,6 +89,8 @@ pub(crate) fn fails(mut command: Command) -> (i32, String) {
 /// A running node. Killed when dropped.
 pub(crate) struct Statusd {
     child: Child,
+    /// The node's directory outlives it.
+    _root: Arc<tempfile::TempDir>,
     log: Arc<Mutex<Vec<String>>>,
     pub(crate) p2p: SocketAddr,
     pub(crate) rpc: SocketAddr,
@@ -91,7 +98,7 @@ pub(crate) struct Statusd {
 }
 
 impl Statusd {
-    pub(crate) fn start(mut command: Command) -> Self {
+    fn start(mut command: Command, root: Arc<tempfile::TempDir>) -> Self {
         let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));
         let (started, wait) = mpsc::channel();
@@ -113,7 +120,7 @@ impl Statusd {
             field.and_then(|text| text.parse().ok()).unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)))
         };
         let (p2p, rpc, metrics) = (address("p2p"), address("rpc"), address("metrics"));
-        Self { child, log, p2p, rpc, metrics }
+        Self { child, _root: root, log, p2p, rpc, metrics }
     }
 
     pub(crate) fn log(&self) -> String {

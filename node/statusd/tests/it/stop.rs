@@ -29,7 +29,7 @@ fn stopping_tells_the_service_manager() {
     };
     let mut command = setup.command();
     command.env("NOTIFY_SOCKET", &socket);
-    let node = crate::program::Statusd::start(command);
+    let node = setup.start_as(command);
     assert_eq!(receive(), "READY=1");
     assert_eq!(node.stop("-TERM").0.code(), Some(0));
     assert_eq!(receive(), "STOPPING=1");

@@ -1,0 +1,87 @@
+//! What was confirmed is served, also after a stop, also with another password.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use enode::NodeKey;
+use node_client::{Client, Error, Options, history::Form, seal};
+use serde_json::json;
+use waku_wire::{Envelope, MessagesRequest, SymmetricKey, Topic, WireEnvelope};
+
+use crate::program::{SOON, Setup, Statusd, until};
+
+const POW: f64 = 0.000_002;
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn now() -> u32 {
+    u32::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap()
+}
+
+fn topic() -> Topic {
+    Topic::from_name("status")
+}
+
+async fn connect(node: &Statusd) -> Client {
+    let public = node.rpc("admin_nodeInfo", json!([]))["enode"].as_str().unwrap().to_owned();
+    let url = format!("{public}@{}", node.p2p).parse().unwrap();
+    Client::connect(&url, &NodeKey::generate(), &Options::quiet()).await.unwrap()
+}
+
+async fn post(client: &Client, text: &str) -> WireEnvelope {
+    let envelope = Envelope {
+        expiry: now() + 30,
+        ttl: 30,
+        topic: topic(),
+        data: text.as_bytes().to_vec().into(),
+        nonce: 0,
+    };
+    let sealed = seal(envelope, POW, Duration::from_secs(5)).await.unwrap();
+    client.post(std::slice::from_ref(&sealed)).await.unwrap().wait(PATIENCE).await.unwrap();
+    sealed
+}
+
+async fn history(client: &Client, password: &str) -> Result<Vec<WireEnvelope>, Error> {
+    let form = Form::Encrypted { key: SymmetricKey::from_password(password), pow: POW };
+    let request = MessagesRequest {
+        from: now() - 600,
+        to: now() + 60,
+        topics: vec![topic()],
+        limit: 100,
+        batch: true,
+        ..MessagesRequest::default()
+    };
+    Ok(client.request_history(&request, &form, now(), PATIENCE).await?.envelopes)
+}
+
+#[tokio::test]
+async fn what_was_confirmed_before_sigterm_is_served_after_the_restart() {
+    let setup = Setup::default();
+    let node = setup.start();
+    let client = connect(&node).await;
+    let posted = post(&client, "before the stop").await;
+    // No close of the session: the node stops with a peer connected.
+    let (status, log) = tokio::task::spawn_blocking(|| node.stop("-TERM")).await.unwrap();
+    assert_eq!(status.code(), Some(0), "{log}");
+    let node = setup.start();
+    let served = history(&connect(&node).await, "status-offline-inbox").await.unwrap();
+    assert_eq!(served.iter().map(WireEnvelope::raw).collect::<Vec<_>>(), [posted.raw()]);
+    let (_, metrics) = node.get("/metrics");
+    assert!(metrics.lines().any(|line| line == "mailserver_delivery_attempts_total 1"), "{metrics}");
+    assert!(metrics.lines().any(|line| line == "statusd_archive_envelopes 1"), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_new_password_file_takes_effect_without_a_restart() {
+    let mut setup = Setup::default();
+    let secrets = setup.path("secrets");
+    setup.write_mounted(&secrets, "password", "first password\n");
+    setup.config["WakuConfig"] = json!({"EnableMailServer": true, "MailServerPasswordFile": secrets.join("password"), "EnableConfirmations": true});
+    let node = setup.start();
+    let client = connect(&node).await;
+    post(&client, "one").await;
+    assert_eq!(history(&client, "first password").await.unwrap().len(), 1);
+    assert!(matches!(history(&client, "second password").await, Err(Error::Refused(_))));
+    setup.write_mounted(&secrets, "password", "second password\n");
+    until("the new password is taken", SOON, || node.log().contains("password replaced").then_some(()));
+    assert_eq!(history(&client, "second password").await.unwrap().len(), 1);
+    assert!(matches!(history(&client, "first password").await, Err(Error::Refused(_))));
+}
