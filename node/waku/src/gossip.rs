@@ -70,6 +70,13 @@ impl Gossip<'_> {
                 submissions.push(Submission { envelope, known_new: false });
             }
         }
+        let kept: usize = submissions.iter().map(|submission| submission.envelope.raw().len()).sum();
+        if 2 * kept < payload.len() {
+            // A few envelopes do not keep a large packet in memory while they wait for the archive.
+            for submission in &mut submissions {
+                submission.envelope = submission.envelope.detach();
+            }
+        }
         self.metrics.count_cached("hit", hits);
         self.metrics.count_cached("miss", misses);
         let confirmation =
