@@ -1,5 +1,7 @@
 //! Vectors of `spec/waku-mailserver.md` §10 by section, and properties of every codec.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
+
 mod bloom;
 mod envelope;
 mod keys;

@@ -82,14 +82,9 @@ async fn s04_gossip_before_status() {
     refused(V1, 50, hex("c0")).await;
 }
 
-#[tokio::test]
-async fn s05_empty_options_mean_a_full_node() {
-    gets(hex("c0"), &[]).await;
-}
-
 /// S05: its requirement is 0.001, which these envelopes reach.
 #[tokio::test]
-async fn s05_empty_options_require_0_001() {
+async fn s05_empty_options_mean_a_full_node_that_requires_0_001() {
     let server = Setup::confirming().start();
     let sender = server.full().await;
     let mut client = greet(&server, V1, hex("c0")).await;
