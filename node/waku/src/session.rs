@@ -152,7 +152,10 @@ impl Session {
         if let Some(archive) = &node.archive
             && !submissions.is_empty()
         {
-            let hashes = submissions.iter().map(|submission| submission.envelope.hash()).collect();
+            let hashes = match &confirmation {
+                Some(_) => submissions.iter().map(|submission| submission.envelope.hash()).collect(),
+                None => Vec::new(),
+            };
             let ack = archive.submit(node.relay.now(), submissions).await;
             submitted = Some(Submitted { hashes, ack });
         }
