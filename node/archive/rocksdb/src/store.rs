@@ -298,3 +298,53 @@ fn check_format(db: &DB, path: &Path) -> Result<(), ArchiveError> {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use archive::conformance::{DAY_START, envelope};
+
+    use super::*;
+
+    const DAY: u32 = keys::DAY;
+
+    /// Three days of rows of 2 KB, one every 8 seconds, with flushes and compactions that may still go on.
+    fn fill(store: &Store) {
+        for first in (0..3 * DAY).step_by(2400) {
+            let row = |at: u32| NewRow {
+                envelope: envelope(DAY_START + at, [0, 0, 0, (at / 8 % 50) as u8], at, 2000),
+                known_new: true,
+            };
+            let rows: Vec<NewRow> = (first..first + 2400).step_by(8).map(row).collect();
+            store.append(&rows).unwrap();
+        }
+    }
+
+    /// Whatever RocksDB was about: it moved files down, compacted them, or had yet to begin.
+    #[test]
+    fn when_an_eviction_is_over_no_file_lies_below_the_floor() {
+        for automatic in [true, false] {
+            let directory = tempfile::tempdir().unwrap();
+            let store = Store::open(directory.path(), &Settings::default()).unwrap();
+            if !automatic {
+                for family in [keys::ROWS, keys::TIME] {
+                    let family = store.family(family).unwrap();
+                    store.db.set_options_cf(family, &[("disable_auto_compactions", "true")]).unwrap();
+                }
+            }
+            fill(&store);
+            let policy = Retention { max_age: Some(DAY), max_bytes: None };
+            let raised = store.raise_floor(policy, DAY_START + 3 * DAY).unwrap();
+            assert_eq!(raised.to, DAY_START + 2 * DAY);
+            assert_eq!(store.free(&raised).unwrap().rows, 21_600);
+            for file in store.db.live_files().unwrap() {
+                let last = file.end_key.unwrap();
+                let below = match file.column_family_name.as_str() {
+                    keys::ROWS => keys::row_is_below(&last, raised.to),
+                    keys::TIME => keys::time_is_below(&last, raised.to),
+                    _ => false,
+                };
+                assert!(!below, "{} of {} at level {}", file.name, file.column_family_name, file.level);
+            }
+        }
+    }
+}
