@@ -8,12 +8,16 @@
 
 mod cluster;
 mod env;
+mod envelopes;
 mod nodes;
+mod outside;
 mod program;
 mod wait;
 
 pub use cluster::{OPERATOR_NAMESPACE, helm, install_crds, install_operator, kubectl, kubectl_file, lb};
 pub use env::{Access, Env, test};
+pub use envelopes::{Envelopes, history, post, reachable};
 pub use nodes::{Node, mailserver, relay};
+pub use outside::{Client, Running, reached_enodes, shown_enodes};
 pub use program::{Output, node_canary, run, status_peer, statusctl};
 pub use wait::{eventually, within};
