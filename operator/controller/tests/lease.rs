@@ -76,6 +76,9 @@ async fn a_silent_leader_is_succeeded_in_time_also_over_a_watch_that_breaks() {
         loop {
             tokio::time::sleep(Duration::from_secs(4)).await;
             api.cut_watches();
+            // Something else happens, so that the watch cannot go on from where it was.
+            api.put(json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"at": format!("{:?}", Instant::now())},
+                "metadata": {"namespace": "ops", "name": "other"}}));
             api.forget_history();
             api.restore_watches();
         }
