@@ -5,6 +5,7 @@ mod canary_passing;
 mod degraded;
 mod external_addresses;
 mod paused;
+mod pod_trouble;
 mod ready;
 mod reconciling;
 mod stalled;

@@ -181,6 +181,19 @@ pub fn bytes(text: &str) -> Option<u64> {
     digits.parse::<u64>().ok()?.checked_mul(factor).filter(|bytes| *bytes > 0)
 }
 
+/// Bytes of a size as a volume's status may have it: the above, `…Ki`, or a plain number.
+#[must_use]
+pub(crate) fn capacity(text: &str) -> Option<u64> {
+    let plain = |digits: &str| digits.parse::<u64>().ok();
+    let kibi = || plain(text.strip_suffix("Ki")?)?.checked_mul(1 << 10);
+    bytes(text).or_else(kibi).or_else(|| plain(text))
+}
+
+/// How much of a volume history may fill: the store needs room to compact.
+pub(crate) const fn history_share(volume: u64) -> u64 {
+    volume / 5 * 4
+}
+
 /// Bytes in the form that the API server stores: the largest unit that divides them.
 #[must_use]
 pub fn quantity(bytes: u64) -> String {
@@ -317,7 +330,7 @@ impl Check {
         let mailserver = spec.mailserver.clone().unwrap_or_default();
         let volume = volume.map_or(DEFAULT_VOLUME, |volume| volume.size);
         let max_bytes = match &mailserver.retention.max_size {
-            None => volume / 5 * 4,
+            None => history_share(volume),
             Some(text) => self.bytes("spec.mailserver.retention.maxSize", text),
         };
         if max_bytes >= volume && volume > 0 {

@@ -19,7 +19,7 @@ use crate::{
     CanaryFacts, Entropy, ObjectKind, Observed, Ordinal, SecretView,
     identity::{self, Identity},
     names::{self, Claim},
-    validate::Settings,
+    validate::{self, Settings},
 };
 
 /// One resource, read.
@@ -150,6 +150,22 @@ impl<'a> World<'a> {
             .into_iter()
             .all(|shared| !matches!(shared, SharedSecret::Waiting(_) | SharedSecret::Conflict(_)));
         all_known && quiet && secrets && !self.peers_are_known()
+    }
+
+    /// How much history each node may keep: `wanted`, or less as long as a volume is smaller than the spec asks for. One
+    /// that is to grow has grown when its claim's status says so, and may never.
+    pub(crate) fn history_bound(&self, wanted: u64) -> u64 {
+        let Some(volume) = &self.settings.volume else { return wanted };
+        let claims = self.replicas.iter().filter_map(|replica| {
+            let name = names::volume_claim(&self.settings.name, replica.ordinal);
+            self.observed.objects.volume_claims.get(&name)
+        });
+        let smaller = claims
+            .filter_map(|claim| {
+                validate::capacity(&claim.status.as_ref()?.capacity.as_ref()?.get("storage")?.0)
+            })
+            .filter(|capacity| *capacity < volume.size);
+        smaller.map(validate::history_share).fold(wanted, u64::min)
     }
 
     pub(crate) fn runs_pods(&self) -> bool {

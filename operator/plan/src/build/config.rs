@@ -79,7 +79,7 @@ fn waku(world: &World<'_>) -> WakuConfigFile {
     if let Some(history) = &world.settings.history {
         waku.enable_mail_server = Some(true);
         waku.mail_server_retention_seconds = Some(history.max_age);
-        waku.mail_server_max_bytes = Some(history.max_bytes);
+        waku.mail_server_max_bytes = Some(world.history_bound(history.max_bytes));
         if world.password == SharedSecret::NotWanted {
             // A public constant of the ecosystem, not a secret.
             waku.mail_server_password = Some(Secret::new(DEFAULT_MAIL_PASSWORD.to_owned()));

@@ -2,7 +2,7 @@
 
 use statusnode_api::condition::{Reason, Verdict};
 
-use super::{Outcome, ordinals};
+use super::{Outcome, ordinals, pod_trouble};
 use crate::{
     identity::Identity,
     rollout::Rollout,
@@ -22,10 +22,14 @@ pub(super) fn ready(world: &World<'_>, rollout: &Rollout, stalled: Option<&Outco
     if rollout.is_under_way() {
         return updating(rollout);
     }
-    let down: Vec<_> =
-        world.replicas.iter().filter(|replica| replica.ready_since().is_none()).map(|r| r.ordinal).collect();
+    let down: Vec<_> = world.replicas.iter().filter(|replica| replica.ready_since().is_none()).collect();
     if !down.is_empty() {
-        let message = format!("{}: the pod is not ready", ordinals(down));
+        let mut message = format!("{}: the pod is not ready", ordinals(down.iter().map(|r| r.ordinal)));
+        for replica in down {
+            if let Some(why) = replica.pod.and_then(pod_trouble::of) {
+                message.push_str(&format!("; ordinal {}: {why}", replica.ordinal));
+            }
+        }
         return Outcome::new(Verdict::False, Reason::PodsNotReady, message);
     }
     let unaddressed = world.replicas.iter().filter(|replica| {
@@ -45,7 +49,7 @@ fn waiting(world: &World<'_>) -> Option<Outcome> {
         .observed
         .failures
         .iter()
-        .map(|failure| format!("{} {}: {}", failure.kind.kind(), failure.name, failure.message))
+        .map(|failure| format!("{} {}: {}", failure.kind.kind(), failure.name, line(&failure.message)))
         .collect();
     if !failures.is_empty() {
         return Some(Outcome::new(Verdict::False, Reason::ApplyFailed, failures.join("; ")));
@@ -69,6 +73,13 @@ fn waiting(world: &World<'_>) -> Option<Outcome> {
         let message = format!("still being removed: {}", going.join(", "));
         Outcome::new(Verdict::False, Reason::WaitingForDeletion, message)
     })
+}
+
+/// An answer of the API server on one line, as much of it as leaves room for others.
+fn line(answer: &str) -> String {
+    const MOST: usize = 300;
+    let words = answer.split_whitespace().collect::<Vec<_>>().join(" ");
+    if words.chars().count() <= MOST { words } else { words.chars().take(MOST - 1).chain(['…']).collect() }
 }
 
 fn stopped(world: &World<'_>) -> Outcome {

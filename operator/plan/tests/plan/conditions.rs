@@ -156,6 +156,62 @@ fn a_new_operator_repeats_what_its_forerunner_found() {
     }
 }
 
+/// What `kubectl get pods` would say is in the message, in words that stay while the trouble stays.
+#[test]
+fn a_pod_that_is_not_ready_says_why() {
+    type Statuses = Vec<serde_json::Value>;
+    let waiting = |reason: &str| serde_json::json!({"state": {"waiting": {"reason": reason}}});
+    let ended = |state: &str, extra: serde_json::Value| serde_json::json!({"state": {state: extra}, "lastState": {"terminated": {"exitCode": 2, "reason": "Error"}}});
+    let table: [(Statuses, &str); 4] = [
+        (vec![waiting("ContainerCreating"), waiting("PodInitializing")], "ordinal 0: the pod is not ready"),
+        (
+            vec![waiting("ErrImagePull"), waiting("ImagePullBackOff")],
+            "ordinal 0: the pod is not ready; ordinal 0: ImagePullBackOff",
+        ),
+        (
+            vec![
+                ended("waiting", serde_json::json!({"reason": "CrashLoopBackOff"})),
+                ended("running", serde_json::json!({})),
+                ended("terminated", serde_json::json!({"exitCode": 2, "reason": "Error"})),
+            ],
+            "ordinal 0: the pod is not ready; ordinal 0: the node ended with exit code 2 (Error)",
+        ),
+        (
+            vec![waiting("CreateContainerConfigError")],
+            "ordinal 0: the pod is not ready; ordinal 0: CreateContainerConfigError",
+        ),
+    ];
+    let mut cluster = Cluster::with(1, "");
+    cluster.bring_up();
+    cluster.run_pod("mail-0", false);
+    for (statuses, expected) in table {
+        for mut status in statuses {
+            for (key, value) in [("name", "statusd"), ("image", "i"), ("imageID", "i")] {
+                status[key] = value.into();
+            }
+            status["ready"] = false.into();
+            status["restartCount"] = 3.into();
+            let pod = Arc::make_mut(cluster.observed.objects.pods.get_mut("mail-0-0").unwrap());
+            let status = serde_json::from_value(status).unwrap();
+            pod.status.as_mut().unwrap().container_statuses = Some(vec![status]);
+            cluster.settle();
+            assert_eq!(cluster.message("Ready"), expected);
+        }
+    }
+    let pod = Arc::make_mut(cluster.observed.objects.pods.get_mut("mail-0-0").unwrap());
+    let status = pod.status.as_mut().unwrap();
+    status.container_statuses = None;
+    status.conditions.as_mut().unwrap().push(k8s_openapi::api::core::v1::PodCondition {
+        type_: "PodScheduled".to_owned(),
+        status: "False".to_owned(),
+        reason: Some("Unschedulable".to_owned()),
+        message: Some("0/1 nodes are available".to_owned()),
+        ..Default::default()
+    });
+    cluster.settle();
+    assert_eq!(cluster.message("Ready"), "ordinal 0: the pod is not ready; ordinal 0: Unschedulable");
+}
+
 /// A spec that was stored under other rules: said, nothing written, the rest of the status kept.
 #[test]
 fn an_invalid_spec_stalls_and_writes_no_object() {

@@ -118,7 +118,7 @@ fn what_the_api_server_refuses_is_said_and_tried_again() {
     let failure = Failure {
         kind: ObjectKind::PersistentVolumeClaim,
         name: "data-mail-0".to_owned(),
-        message: "exceeded quota".to_owned(),
+        message: "exceeded\n quota".to_owned(),
     };
     cluster.observed.failures = vec![failure];
     cluster.settle();

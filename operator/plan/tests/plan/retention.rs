@@ -1,5 +1,7 @@
 //! What stays and what goes. Design §3 (Claims).
 
+use std::sync::Arc;
+
 use statusnode_api::{RetentionPolicy, WhenGone};
 
 use crate::cluster::Cluster;
@@ -122,6 +124,55 @@ fn a_claim_grows_with_the_spec() {
     cluster.edit(|node| node.spec.storage.as_mut().unwrap().size = "1536Mi".to_owned());
     cluster.settle();
     assert_eq!(size(&cluster), "1536Mi");
+}
+
+/// A volume that has not grown, or never will, must not be filled to the size that it should have.
+#[test]
+fn history_is_bounded_by_the_volume_that_is_there() {
+    let bound = |cluster: &Cluster| -> u64 {
+        let names = cluster.config_names();
+        let mounted = cluster.applied(statusnode_plan::ObjectKind::StatefulSet, "mail-0");
+        let volumes = mounted["spec"]["template"]["spec"]["volumes"].as_array().unwrap().clone();
+        let name = volumes[0]["configMap"]["name"].as_str().unwrap().to_owned();
+        assert!(names.contains(&name));
+        let text = &cluster.observed.objects.config_maps[&name].data.as_ref().unwrap()["config.json"];
+        let file: serde_json::Value = serde_json::from_str(text).unwrap();
+        file["WakuConfig"]["MailServerMaxBytes"].as_u64().unwrap()
+    };
+    let mut cluster = Cluster::with(2, ", update: {strategy: Ready}, storage: {size: 10Gi}");
+    cluster.bring_up();
+    assert_eq!(bound(&cluster), 8 << 30);
+    let capacity = |cluster: &mut Cluster, sizes: [&str; 2]| {
+        for (index, size) in sizes.into_iter().enumerate() {
+            let claims = &mut cluster.observed.objects.volume_claims;
+            let claim = Arc::make_mut(claims.get_mut(&format!("data-mail-{index}")).unwrap());
+            let quantity = k8s_openapi::apimachinery::pkg::api::resource::Quantity(size.to_owned());
+            claim.status.as_mut().unwrap().capacity = Some([("storage".to_owned(), quantity)].into());
+        }
+        cluster.settle();
+        for _ in 0..2 {
+            cluster.run_pods();
+            cluster.settle();
+        }
+    };
+    capacity(&mut cluster, ["10Gi", "10737418240"]);
+    assert_eq!(bound(&cluster), 8 << 30);
+    cluster.edit(|node| node.spec.storage.as_mut().unwrap().size = "20Gi".to_owned());
+    cluster.settle();
+    assert_eq!(bound(&cluster), 8 << 30, "not grown yet");
+    assert_eq!(cluster.condition("Ready"), "True AllReady", "nothing restarts before");
+    capacity(&mut cluster, ["20Gi", "10Gi"]);
+    assert_eq!(bound(&cluster), 8 << 30, "one has not grown yet");
+    capacity(&mut cluster, ["20Gi", "20Gi"]);
+    assert_eq!(bound(&cluster), 16 << 30);
+    // What the user says counts, within a volume that has its size.
+    let most =
+        statusnode_api::MailserverRetention { max_age: "720h".to_owned(), max_size: Some("19Gi".to_owned()) };
+    cluster.edit(|node| {
+        node.spec.mailserver = Some(statusnode_api::Mailserver { retention: most, ..Default::default() })
+    });
+    capacity(&mut cluster, ["20Gi", "20Gi"]);
+    assert_eq!(bound(&cluster), 19 << 30);
 }
 
 #[test]
