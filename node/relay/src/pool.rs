@@ -7,6 +7,8 @@ use waku_wire::{WireEnvelope, pow::Pow};
 
 use crate::{SourceId, holders::Holders, peer::Seat};
 
+/// Sources that are compared for the heaviest, at most: with very many, the cost of an eviction must not grow with them.
+const SOURCES_COMPARED: usize = 64;
 /// Dead places that the log may keep beyond as many as there are live ones.
 const DEAD_ALLOWANCE: usize = 1024;
 
@@ -97,7 +99,7 @@ impl Pool {
     }
 
     /// The index of an entry that has to go so that `bytes` more of `source`, expiring at `expiry`, fit; `None` when
-    /// they fit already. Latest expiry first, then the source with most bytes.
+    /// they fit already. Latest expiry first, then the source with most bytes, of 64 at most.
     ///
     /// # Errors
     /// `Err(())` when the newcomer itself is first to go.
@@ -110,7 +112,8 @@ impl Pool {
             return Err(());
         }
         let of = |source: &SourceId| self.bytes_by_source.get(source).copied().unwrap_or(0);
-        let (heaviest, entries) = bucket.iter().max_by_key(|(source, _)| (of(source), **source)).ok_or(())?;
+        let compared = bucket.iter().take(SOURCES_COMPARED);
+        let (heaviest, entries) = compared.max_by_key(|(source, _)| (of(source), **source)).ok_or(())?;
         if *latest == expiry && of(&source) + bytes >= of(heaviest) {
             return Err(());
         }

@@ -50,6 +50,24 @@ fn among_equal_expiry_the_source_with_most_bytes_pays() {
     assert_eq!(core.ingest(Some(heavy), &batch(&[more])).verdicts, [Verdict::Rejected(Rejection::PoolFull)]);
 }
 
+/// However many sources there are, what expires last goes first, and the caps hold.
+#[test]
+fn thousands_of_sources_pay_in_turn() {
+    let mut core = RelayCore::new(Config { max_envelopes: 1000, ..Config::default() });
+    let mut taken = 0;
+    for n in 0..5000 {
+        let slot = core.add_peer(SourceId(u64::from(n)), PeerInterest::Full, 0.0);
+        let mut verdicts = core.ingest(Some(slot), &batch(&[envelope(n, topic(1), NOW + 50, 10)])).verdicts;
+        taken += u32::from(verdicts.remove(0) == Verdict::New);
+        core.remove_peer(slot);
+    }
+    assert_eq!((taken, core.stats().envelopes), (1000, 1000), "equal ones do not push each other out");
+    let sooner: Vec<_> = (5000..5900).map(|n| envelope(n, topic(1), NOW + 40, 10)).collect();
+    assert_eq!(core.ingest(None, &batch(&sooner)).verdicts, [Verdict::New; 900]);
+    assert_eq!(core.stats().envelopes, 1000);
+    assert!(sooner.iter().all(|e| core.contains(&e.hash())));
+}
+
 #[test]
 fn an_envelope_larger_than_the_pool_or_a_packet_is_refused() {
     let mut core = RelayCore::new(Config { max_bytes: 1000, max_packet: 5000, ..Config::default() });
