@@ -119,10 +119,27 @@ pub struct WakuConfig {
     pub bloom_filter_mode: bool,
     /// Least proof of work of an envelope, finite, at least 0.
     pub minimum_pow: f64,
-    /// Most bytes of a packet, 1 to 10 MiB.
+    /// Most bytes of a packet, 1 KiB to 10 MiB.
     pub max_message_size: u32,
     /// Confirm received envelopes.
     pub confirmations: bool,
+    /// Limits on what peers send; `None` without the limiter.
+    pub rate_limits: Option<RateLimitsConfig>,
+}
+
+/// Limits on what peers send, a second; 0 is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimitsConfig {
+    /// Packets of one address prefix.
+    pub ip_packets: u32,
+    /// Packets of one peer.
+    pub peer_packets: u32,
+    /// Bytes of one address prefix.
+    pub ip_bytes: u32,
+    /// Bytes of one peer.
+    pub peer_bytes: u32,
+    /// Exceedings at which a peer is disconnected; 0 is never.
+    pub tolerance: u32,
 }
 
 /// The history role.

@@ -149,4 +149,22 @@ pub struct WakuConfigFile {
     /// Confirm received envelopes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_confirmations: Option<bool>,
+    /// Count what comes in against the rates below.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enable_rate_limiter: Option<bool>,
+    /// Packets a second of one address prefix; 0 is no limit.
+    #[serde(rename = "PacketRateLimitIP", skip_serializing_if = "Option::is_none")]
+    pub packet_rate_limit_ip: Option<u32>,
+    /// Packets a second of one peer; 0 is no limit.
+    #[serde(rename = "PacketRateLimitPeerID", skip_serializing_if = "Option::is_none")]
+    pub packet_rate_limit_peer_id: Option<u32>,
+    /// Bytes a second of one address prefix; 0 is no limit.
+    #[serde(rename = "BytesRateLimitIP", skip_serializing_if = "Option::is_none")]
+    pub bytes_rate_limit_ip: Option<u32>,
+    /// Bytes a second of one peer; 0 is no limit.
+    #[serde(rename = "BytesRateLimitPeerID", skip_serializing_if = "Option::is_none")]
+    pub bytes_rate_limit_peer_id: Option<u32>,
+    /// Exceedings at which a peer is disconnected; 0 is never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_limit_tolerance: Option<u32>,
 }

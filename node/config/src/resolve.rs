@@ -16,7 +16,7 @@ use enode::{EnodeUrl, NodeKey};
 
 use crate::{
     Cidr, CidrError, ConfigError, Environment, Flags, HttpConfig, Identity, ListenAddr, LogLevel,
-    MailserverConfig, MetricsConfig, NodeConfig, Password, Secret, WakuConfig, config_hash,
+    MailserverConfig, MetricsConfig, NodeConfig, Password, RateLimitsConfig, Secret, WakuConfig, config_hash,
     file::{ClusterConfigFile, ConfigFile, WakuConfigFile},
     merge::{Merged, Warning},
 };
@@ -341,6 +341,13 @@ fn waku(file: &WakuConfigFile, mailserver: bool) -> Result<Option<WakuConfig>, C
         minimum_pow,
         max_message_size,
         confirmations: file.enable_confirmations.unwrap_or(false),
+        rate_limits: (file.enable_rate_limiter == Some(true)).then(|| RateLimitsConfig {
+            ip_packets: file.packet_rate_limit_ip.unwrap_or(0),
+            peer_packets: file.packet_rate_limit_peer_id.unwrap_or(0),
+            ip_bytes: file.bytes_rate_limit_ip.unwrap_or(0),
+            peer_bytes: file.bytes_rate_limit_peer_id.unwrap_or(0),
+            tolerance: file.rate_limit_tolerance.unwrap_or(0),
+        }),
     }))
 }
 

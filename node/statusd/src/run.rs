@@ -12,9 +12,9 @@ use std::{
 
 use archive::History;
 use devp2p::{Handle, Manager, Protocol, StartError};
-use enode::{Endpoint, EnodeUrl, NodeKey};
+use enode::{Endpoint, EnodeUrl, Host, NodeKey};
 use mailserver::Mailserver;
-use node_config::{LiveFile, NodeConfig, Password, Secret};
+use node_config::{LiveFile, NodeConfig, Password, RateLimitsConfig, Secret};
 use sd_notify::NotifyState;
 use tokio::{
     net::TcpListener,
@@ -247,6 +247,7 @@ fn start_waku(
             light_client: settings.light_client,
             bloom_filter_mode: settings.bloom_filter_mode,
             confirmations: settings.confirmations,
+            limits: settings.rate_limits.map(|limits| rate_limits(&limits, &config.static_peers)),
             ..waku::Config::new(Arc::new(unix_seconds))
         },
         archive.map(|archive| archive.writer.clone()),
@@ -255,6 +256,22 @@ fn start_waku(
     );
     parts.run_until_stop("expiry", Arc::clone(&waku).expire());
     Ok(Some(waku))
+}
+
+/// The limits; static peers are never limited (`spec/waku-mailserver.md` §4.13).
+fn rate_limits(limits: &RateLimitsConfig, static_peers: &[EnodeUrl]) -> waku::Limits {
+    let rates = |packets: u32, bytes: u32| waku::Rates { packets: packets.into(), bytes: bytes.into() };
+    let address = |peer: &EnodeUrl| match peer.address {
+        Some((Host::Ip(ip), _, _)) => Some(ip),
+        _ => None,
+    };
+    waku::Limits {
+        source: rates(limits.ip_packets, limits.ip_bytes),
+        peer: rates(limits.peer_packets, limits.peer_bytes),
+        tolerance: limits.tolerance,
+        exempt_ids: static_peers.iter().map(|peer| peer.public_key.node_id()).collect(),
+        exempt_addresses: static_peers.iter().filter_map(address).collect(),
+    }
 }
 
 fn start_p2p(

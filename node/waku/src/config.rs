@@ -6,6 +6,8 @@ use enode::NodeId;
 use relay::Admission;
 use waku_wire::{Bloom, PeerInterest, ProtocolVersion, RateLimits, StatusOptions};
 
+use crate::{Limits, Rates};
+
 /// Gives the adjusted clock in whole UNIX seconds.
 pub type Clock = Arc<dyn Fn() -> u32 + Send + Sync>;
 
@@ -28,6 +30,8 @@ pub struct Config {
     pub confirmations: bool,
     /// Peers whose envelopes are discarded without telling them (§2.7).
     pub soft_blacklist: HashSet<NodeId>,
+    /// Limits on what peers send, announced to them; `None` without a limiter (§4.13).
+    pub limits: Option<Limits>,
     /// From Hello to the peer's status. 30 s (§12 Q17).
     pub handshake_timeout: Duration,
     /// Bounds of the relay.
@@ -49,6 +53,7 @@ impl Config {
             bloom_filter_mode: false,
             confirmations: false,
             soft_blacklist: HashSet::new(),
+            limits: None,
             handshake_timeout: Duration::from_secs(30),
             relay: relay::Config::default(),
             clock,
@@ -83,14 +88,19 @@ impl Config {
         } else {
             (self.bloom_filter_mode && self.wants_nothing(mailserver)).then_some(Bloom::EMPTY)
         };
+        let announced = |of: fn(&Rates) -> u64| {
+            let of_both =
+                |limits: &Limits| RateLimits { ip: of(&limits.source), peer: of(&limits.peer), topic: 0 };
+            self.limits.as_ref().map_or_else(RateLimits::default, of_both)
+        };
         StatusOptions {
             pow_requirement: Some(self.min_pow),
             bloom: bloom.map(|bloom| bloom.0.to_vec()),
             light_node: Some(false),
             confirmations: Some(self.confirmations),
-            packet_limits: Some(RateLimits::default()),
+            packet_limits: Some(announced(|rates| rates.packets)),
             topics: None,
-            bytes_limits: (version == ProtocolVersion::V1).then(RateLimits::default),
+            bytes_limits: (version == ProtocolVersion::V1).then(|| announced(|rates| rates.bytes)),
         }
     }
 }
@@ -136,6 +146,18 @@ mod tests {
         assert_eq!(announced(&full, ProtocolVersion::V1), V21);
         assert_eq!(announced(&full, ProtocolVersion::V0), V22);
         assert_eq!(full.admission(false).interest, PeerInterest::Full);
+    }
+
+    #[test]
+    fn s98_limits_are_announced() {
+        let limits = Limits {
+            source: Rates { packets: 10, bytes: 2000 },
+            peer: Rates { packets: 5, bytes: 1000 },
+            ..Limits::default()
+        };
+        let status = Config { limits: Some(limits), ..config() }.status(ProtocolVersion::V1, false);
+        assert_eq!(status.packet_limits, Some(RateLimits { ip: 10, peer: 5, topic: 0 }));
+        assert_eq!(status.bytes_limits, Some(RateLimits { ip: 2000, peer: 1000, topic: 0 }));
     }
 
     #[test]

@@ -22,6 +22,8 @@ const RECORD_OVERHEAD: usize = 64;
 const MAX_WAITING: usize = 1024;
 /// Bytes of the same.
 const MAX_WAITING_BYTES: usize = 1 << 20;
+/// Bytes of the same of all sessions together.
+pub(crate) const MAX_WAITING_BYTES_OF_ALL: usize = 16 << 20;
 
 /// Error records of one batch, bounded.
 #[derive(Debug, Default)]
@@ -69,19 +71,21 @@ pub(crate) struct Submitted {
 struct Job {
     confirmation: Confirmation,
     submitted: Option<Submitted>,
-    _room: OwnedSemaphorePermit,
+    _room: [OwnedSemaphorePermit; 2],
 }
 
 /// Takes a session's confirmations; its future gives them, one after the other in the order of the batches.
 pub(crate) struct Confirmer {
     jobs: mpsc::Sender<Job>,
-    room: Arc<Semaphore>,
+    /// The session's, and that of all.
+    room: [Arc<Semaphore>; 2],
 }
 
 impl Confirmer {
-    /// The future never ends before the session does.
+    /// `room` has [`MAX_WAITING_BYTES_OF_ALL`] permits for all sessions. The future never ends before the session does.
     pub(crate) fn new(
         relay: Arc<SharedRelay>,
+        room: Arc<Semaphore>,
         sender: PeerSender,
     ) -> (Self, impl Future<Output = ()> + Send) {
         let (jobs, mut waiting) = mpsc::channel::<Job>(MAX_WAITING);
@@ -91,7 +95,7 @@ impl Confirmer {
                 let _ = give(&relay, &sender, job).await;
             }
         };
-        (Self { jobs, room: Arc::new(Semaphore::new(MAX_WAITING_BYTES)) }, run)
+        (Self { jobs, room: [Arc::new(Semaphore::new(MAX_WAITING_BYTES)), room] }, run)
     }
 
     /// Never waits: reading goes on however slowly the peer takes its confirmations.
@@ -99,9 +103,11 @@ impl Confirmer {
         let hashes =
             submitted.as_ref().map_or(0, |submitted| submitted.hashes.len() * size_of::<EnvelopeHash>());
         let weight = u32::try_from(confirmation.records.bytes + hashes).unwrap_or(u32::MAX);
-        let room = Arc::clone(&self.room).try_acquire_many_owned(weight);
-        let queued =
-            room.is_ok_and(|room| self.jobs.try_send(Job { confirmation, submitted, _room: room }).is_ok());
+        let take = |room: &Arc<Semaphore>| Arc::clone(room).try_acquire_many_owned(weight).ok();
+        let [own, of_all] = &self.room;
+        let queued = take(own).zip(take(of_all)).is_some_and(|(own, of_all)| {
+            self.jobs.try_send(Job { confirmation, submitted, _room: [own, of_all] }).is_ok()
+        });
         if !queued {
             tracing::debug!("too many confirmations wait: batch not confirmed");
         }

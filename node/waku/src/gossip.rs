@@ -46,10 +46,10 @@ impl Gossip<'_> {
                 Err(rejection) => self.reject(&mut records, envelope.hash(), &rejection),
             }
         }
-        let outcome = member.ingest(&prepared);
+        let verdicts = member.ingest(&prepared);
         let mut submissions = Vec::new();
         let (mut hits, mut misses) = (0, 0);
-        for (Prepared { envelope, .. }, verdict) in prepared.into_iter().zip(outcome.verdicts) {
+        for (Prepared { envelope, .. }, verdict) in prepared.into_iter().zip(verdicts) {
             let submit = match verdict {
                 Verdict::New => {
                     misses += 1;

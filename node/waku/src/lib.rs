@@ -18,6 +18,7 @@ mod confirm;
 mod gossip;
 mod history;
 mod metrics;
+mod rate;
 mod session;
 mod shared;
 mod source;
@@ -30,13 +31,15 @@ use devp2p::{Capability, Peer, Protocol, ProtocolError};
 use futures::future::BoxFuture;
 use mailserver::Mailserver;
 use relay::Admission;
-use tokio::time::MissedTickBehavior;
+use tokio::{sync::Semaphore, time::MissedTickBehavior};
 use waku_wire::codes;
 
 pub use config::{Clock, Config};
 pub use metrics::Metrics;
+pub use rate::{Limits, Rates};
 pub use relay::Stats;
 
+use rate::Limiter;
 use shared::SharedRelay;
 
 /// Between two looks at what has expired (`spec/waku-mailserver.md` §2.8).
@@ -55,6 +58,9 @@ pub(crate) struct Node {
     pub(crate) relay: Arc<SharedRelay>,
     pub(crate) archive: Option<Writer>,
     pub(crate) mailserver: Option<Arc<Mailserver>>,
+    /// See [`confirm::MAX_WAITING_BYTES_OF_ALL`].
+    pub(crate) confirmation_room: Arc<Semaphore>,
+    pub(crate) limiter: Option<Arc<Limiter>>,
     pub(crate) metrics: Metrics,
     /// The per-process key of address prefixes.
     pub(crate) sources: RandomState,
@@ -77,6 +83,8 @@ impl Waku {
             relay: Arc::new(SharedRelay::new(relay, config.clock.clone())),
             archive,
             mailserver,
+            confirmation_room: Arc::new(Semaphore::new(confirm::MAX_WAITING_BYTES_OF_ALL)),
+            limiter: config.limits.clone().map(Limiter::new),
             metrics,
             sources: RandomState::new(),
             config,

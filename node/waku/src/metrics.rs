@@ -3,6 +3,8 @@
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry};
 use relay::Rejection;
 
+use crate::rate::Exceeded;
+
 /// The families. Labelled series appear with their first use, unlabelled ones at once.
 #[derive(Debug, Clone)]
 pub struct Metrics {
@@ -11,6 +13,8 @@ pub struct Metrics {
     pub(crate) cache_failures: IntCounterVec,
     pub(crate) cached: IntCounterVec,
     pub(crate) size: Histogram,
+    rate_processed: IntCounter,
+    rate_exceeded: IntCounterVec,
 }
 
 impl Metrics {
@@ -34,13 +38,7 @@ impl Metrics {
                 .buckets(prometheus::exponential_buckets(256.0, 4.0, 10)?),
         )?;
         registry.register(Box::new(size.clone()))?;
-        // There is no rate limiter and no bridge yet: their families stand at 0 for dashboards that ask for them.
-        counter("waku_rate_limits_processed_total", "Number of packets Waku rate limiter processed.")?;
-        labelled(
-            "waku_rate_limits_exceeded_total",
-            "Number of times the Waku rate limits were exceeded",
-            "type",
-        )?;
+        // There is no bridge: its families stand at 0 for dashboards that ask for them.
         counter("waku_bridge_sent_total", "Number of envelopes bridged from Waku")?;
         counter(
             "waku_bridge_received_success_total",
@@ -60,7 +58,26 @@ impl Metrics {
             )?,
             cached: labelled("waku_envelopes_cached_total", "Number of envelopes cached.", "cache")?,
             size,
+            rate_processed: counter(
+                "waku_rate_limits_processed_total",
+                "Number of packets Waku rate limiter processed.",
+            )?,
+            rate_exceeded: labelled(
+                "waku_rate_limits_exceeded_total",
+                "Number of times the Waku rate limits were exceeded",
+                "type",
+            )?,
         })
+    }
+
+    /// A packet went through the limiter.
+    pub(crate) fn rate_counted(&self, exceeded: Exceeded) {
+        self.rate_processed.inc();
+        for label in
+            [exceeded.source.then_some("ip"), exceeded.peer.then_some("peer_id")].into_iter().flatten()
+        {
+            self.rate_exceeded.with_label_values(&[label]).inc();
+        }
     }
 
     pub(crate) fn packet_rejected(&self, reason: RejectedPacket) {
@@ -111,6 +128,8 @@ mod tests {
         metrics.count_cached("hit", 2);
         metrics.count_cached("miss", 0);
         metrics.size.observe(300.0);
+        metrics.rate_counted(Exceeded { source: true, peer: true, intolerable: false });
+        metrics.rate_counted(Exceeded { source: true, ..Exceeded::default() });
         let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
         for line in [
             "# HELP waku_envelopes_received_total Number of envelopes received.",
@@ -131,7 +150,10 @@ mod tests {
             "waku_envelopes_size_bytes_bucket{le=\"67108864\"} 1",
             "waku_envelopes_size_bytes_bucket{le=\"+Inf\"} 1",
             "# HELP waku_rate_limits_processed_total Number of packets Waku rate limiter processed.",
-            "waku_rate_limits_processed_total 0",
+            "waku_rate_limits_processed_total 2",
+            "# HELP waku_rate_limits_exceeded_total Number of times the Waku rate limits were exceeded",
+            "waku_rate_limits_exceeded_total{type=\"ip\"} 2",
+            "waku_rate_limits_exceeded_total{type=\"peer_id\"} 1",
             "waku_bridge_sent_total 0",
             "waku_bridge_received_success_total 0",
             "waku_bridge_received_failure_total 0",

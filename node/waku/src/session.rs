@@ -3,7 +3,7 @@
 //! A bad packet after the handshake is dropped and counted, never a reason to disconnect. Reading waits for the archive's
 //! queue to have room, and for nothing else.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use devp2p::{Lane, Message, Peer, PeerSender, ProtocolError};
@@ -16,6 +16,7 @@ use crate::{
     gossip::{Gossip, Taken},
     history::Requests,
     metrics::RejectedPacket,
+    rate::SessionLimiter,
     shared::Membership,
     source::source_of,
     throttle::Throttle,
@@ -29,12 +30,18 @@ pub(crate) async fn run(node: Arc<Node>, mut peer: Peer) -> Result<(), ProtocolE
     };
     let sender = peer.sender();
     let Some(settings) = shake_hands(&node, &mut peer, &sender, version).await? else { return Ok(()) };
-    let member =
-        node.relay.join(source_of(&node.sources, peer.info.remote_addr.ip()), &settings, sender.waker());
+    let address = peer.info.remote_addr.ip();
+    let source = source_of(&node.sources, address);
+    let member = node.relay.join(source, &settings, sender.waker());
     sender.set_live_source(member.live_source());
-    let (confirmer, confirm) = Confirmer::new(Arc::clone(&node.relay), sender.clone());
+    let (confirmer, confirm) =
+        Confirmer::new(Arc::clone(&node.relay), Arc::clone(&node.confirmation_room), sender.clone());
     let mut session = Session {
         requests: node.mailserver.clone().map(|it| Requests::new(it, peer.info.id, sender.clone())),
+        limiter: node
+            .limiter
+            .as_ref()
+            .and_then(|it| it.session(&peer.info.id, address, source, Instant::now())),
         blacklisted: node.config.soft_blacklist.contains(&peer.info.id),
         member,
         settings,
@@ -46,14 +53,15 @@ pub(crate) async fn run(node: Arc<Node>, mut peer: Peer) -> Result<(), ProtocolE
     };
     let read = async {
         while let Some(message) = peer.recv().await {
+            session.count(&message)?;
             session.handle(message).await;
         }
+        Ok(())
     };
     tokio::select! {
-        () = read => {}
-        () = confirm => {}
+        ended = read => ended,
+        () = confirm => Ok(()),
     }
-    Ok(())
 }
 
 /// Exchanges statuses; `None` when the session ended meanwhile.
@@ -91,12 +99,24 @@ struct Session {
     member: Membership,
     settings: PeerSettings,
     blacklisted: bool,
+    limiter: Option<SessionLimiter>,
     updates: Throttle,
     requests: Option<Requests>,
     confirmer: Confirmer,
 }
 
 impl Session {
+    /// Counts a packet against the limits; what exceeds them is taken in all the same, until it is too often (§4.13).
+    fn count(&mut self, message: &Message) -> Result<(), ProtocolError> {
+        let Some(limiter) = &mut self.limiter else { return Ok(()) };
+        let exceeded = limiter.count(Instant::now(), message.payload.len());
+        self.node.metrics.rate_counted(exceeded);
+        if exceeded.intolerable {
+            return Err(ProtocolError::subprotocol("rate limits exceeded too often"));
+        }
+        Ok(())
+    }
+
     async fn handle(&mut self, message: Message) {
         let metrics = &self.node.metrics;
         match message.code {
@@ -145,8 +165,6 @@ impl Session {
         } else {
             gossip.take_in(&self.member, &message.payload)
         };
-        // The packet's buffer lives on in what is to be archived, and the archive's queue has its own bound.
-        drop(message);
         let Some(Taken { submissions, confirmation }) = taken else { return };
         let mut submitted = None;
         if let Some(archive) = &node.archive
@@ -159,6 +177,9 @@ impl Session {
             let ack = archive.submit(node.relay.now(), submissions).await;
             submitted = Some(Submitted { hashes, ack });
         }
+        // Envelopes that wait for room in the archive's queue are many times their packet: it stays on the budget for
+        // messages until they are there, where they have a bound of their own.
+        drop(message);
         // Where nobody is owed an answer the writer goes on without its ack being waited for.
         if let Some(confirmation) = confirmation {
             self.confirmer.push(confirmation, submitted);

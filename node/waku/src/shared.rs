@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use devp2p::{LiveSource, LiveWaker};
 use parking_lot::Mutex;
-use relay::{Drained, Outcome, PeerSlot, Prepared, RelayCore, SourceId, Stats};
+use relay::{Drained, PeerSlot, Prepared, RelayCore, SourceId, Stats, Verdict};
 use waku_wire::{EnvelopeHash, PeerSettings, codes};
 
 use crate::config::Clock;
@@ -16,6 +16,10 @@ use crate::config::Clock;
 /// Largest gossip packet, unless one envelope alone is longer: keeps a session's writer from being busy with gossip for
 /// long (design: 128 KiB; every receiver takes 1 MiB).
 const MAX_GOSSIP_PACKET: usize = 128 << 10;
+
+/// Envelopes that one hold of the lock takes in: a packet of tens of thousands of tiny ones must not keep everybody else
+/// out until it is done.
+const INGEST_TURN: usize = 512;
 
 /// A session's right to a slot; slots are used again, sessions are not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,19 +115,23 @@ pub(crate) struct Membership {
 }
 
 impl Membership {
-    /// Takes in one packet's envelopes and wakes who is to get them.
-    pub(crate) fn ingest(&self, batch: &[Prepared]) -> Outcome {
-        let (outcome, wakers) = {
-            let mut inner = self.relay.inner.lock();
-            let outcome = inner.core.ingest(Some(self.slot), batch);
-            let waker = |slot: &PeerSlot| Some(inner.seats.get(slot.index())?.as_ref()?.waker.clone());
-            let wakers: Vec<LiveWaker> = outcome.woken.iter().filter_map(waker).collect();
-            (outcome, wakers)
-        };
-        for waker in wakers {
-            waker.wake();
+    /// Takes in one packet's envelopes and wakes who is to get them. One verdict an envelope.
+    pub(crate) fn ingest(&self, batch: &[Prepared]) -> Vec<Verdict> {
+        let mut verdicts = Vec::with_capacity(batch.len());
+        for turn in batch.chunks(INGEST_TURN) {
+            let (outcome, wakers) = {
+                let mut inner = self.relay.inner.lock();
+                let outcome = inner.core.ingest(Some(self.slot), turn);
+                let waker = |slot: &PeerSlot| Some(inner.seats.get(slot.index())?.as_ref()?.waker.clone());
+                let wakers: Vec<LiveWaker> = outcome.woken.iter().filter_map(waker).collect();
+                (outcome, wakers)
+            };
+            for waker in wakers {
+                waker.wake();
+            }
+            verdicts.extend(outcome.verdicts);
         }
-        outcome
+        verdicts
     }
 
     /// Puts changed settings in force. Whether the peer is to be drained.

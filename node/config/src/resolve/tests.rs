@@ -34,6 +34,7 @@ fn ops_1_4_and_8_defaults() {
     assert_eq!(config.config_hash, "");
     let waku = config.waku.unwrap();
     assert!(!waku.full_node && !waku.confirmations && !waku.light_client);
+    assert_eq!(waku.rate_limits, None);
     assert_eq!((waku.minimum_pow, waku.max_message_size), (0.000_002, 1 << 20));
 }
 
@@ -238,4 +239,24 @@ fn listen_addresses() {
         assert_eq!((address.host, address.port), (host.map(|host| host.parse().unwrap()), port), "{text}");
     }
     assert!("::1:30303".parse::<ListenAddr>().is_err());
+}
+
+#[test]
+fn waku_4_13_the_rate_limiter_is_off_unless_enabled() {
+    let limits = |enabled: bool| {
+        let text = format!(
+            r#"{{"WakuConfig":{{"EnableRateLimiter":{enabled},"PacketRateLimitIP":10,"PacketRateLimitPeerID":5,
+            "BytesRateLimitIP":2000,"BytesRateLimitPeerID":1000,"RateLimitTolerance":100}}}}"#
+        );
+        with(&Flags::default(), &[&text]).unwrap().0.waku.unwrap().rate_limits
+    };
+    assert_eq!(limits(false), None);
+    let all = RateLimitsConfig {
+        ip_packets: 10,
+        peer_packets: 5,
+        ip_bytes: 2000,
+        peer_bytes: 1000,
+        tolerance: 100,
+    };
+    assert_eq!(limits(true), Some(all));
 }

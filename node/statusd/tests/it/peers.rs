@@ -1,10 +1,10 @@
 //! Two nodes find each other.
 
-use devp2p::{Capability, Connection, DisconnectReason, Lane, LocalHello, Offer, Timeouts};
+use devp2p::{Capability, Connection, DisconnectReason, Lane, LocalHello, Offer, Peer, Timeouts};
 use enode::{Enode, NodeKey};
 use serde_json::json;
 
-use crate::program::{SOON, Setup, until};
+use crate::program::{SOON, Setup, Statusd, until};
 
 #[test]
 fn two_nodes_connect_as_static_peers_and_see_each_other() {
@@ -46,15 +46,13 @@ fn a_peer_added_by_rpc_connects() {
     until("a peer", SOON, || second.rpc("admin_peers", json!([])).get(0).cloned());
 }
 
-/// `spec/waku-mailserver.md` §4.12: the configured size is the limit of every packet, at the transport.
-#[tokio::test]
-async fn a_packet_over_the_configured_size_ends_the_session() {
-    const MESSAGES: u64 = 1;
-    const MESSAGE_RESPONSE: u64 = 12;
-    const UNKNOWN: u64 = 99;
-    let mut setup = Setup::default();
-    setup.config["WakuConfig"]["MaxMessageSize"] = json!(2000);
-    let node = setup.start();
+const STATUS: u64 = 0;
+const MESSAGES: u64 = 1;
+const MESSAGE_RESPONSE: u64 = 12;
+const UNKNOWN: u64 = 99;
+
+/// A peer that announced no options and read the node's status.
+async fn greet(node: &Statusd) -> Peer {
     let public = node.rpc("admin_nodeInfo", json!([]))["enode"].as_str().unwrap().to_owned();
     let enode: Enode = format!("{public}@{}", node.p2p).parse().unwrap();
     let hello = LocalHello {
@@ -62,20 +60,61 @@ async fn a_packet_over_the_configured_size_ends_the_session() {
         offers: vec![Offer { capability: Capability::new("waku", 1), length: 128 }],
         max_message_size: 1 << 20,
     };
+    let dialed = Connection::dial(&enode, &NodeKey::generate(), &hello, &Timeouts::default()).await;
+    let mut peer = dialed.unwrap().open("waku").unwrap();
+    send(&peer, STATUS, vec![0xc0]).await;
+    assert_eq!(receive(&mut peer).await, Some(STATUS));
+    peer
+}
+
+/// Where the session has ended already, what is received says so.
+async fn send(peer: &Peer, code: u64, payload: Vec<u8>) {
+    let _ = peer.sender().send(Lane::Control, code, payload.into()).await;
+}
+
+async fn receive(peer: &mut Peer) -> Option<u64> {
+    peer.recv().await.map(|message| message.code)
+}
+
+/// `spec/waku-mailserver.md` §4.12: the configured size is the limit of every packet, at the transport.
+#[tokio::test]
+async fn a_packet_over_the_configured_size_ends_the_session() {
+    let mut setup = Setup::default();
+    setup.config["WakuConfig"]["MaxMessageSize"] = json!(2000);
+    let node = setup.start();
     for (size, kept) in [(2000, true), (2001, false)] {
-        let dialed = Connection::dial(&enode, &NodeKey::generate(), &hello, &Timeouts::default()).await;
-        let mut peer = dialed.unwrap().open("waku").unwrap();
-        let sender = peer.sender();
-        // A status without options; what is too big or not; a batch that is confirmed.
-        sender.send(Lane::Control, 0, vec![0xc0].into()).await.unwrap();
-        assert_eq!(peer.recv().await.map(|message| message.code), Some(0), "its status");
-        for (code, payload) in [(UNKNOWN, vec![7; size]), (MESSAGES, vec![0xc0])] {
-            sender.send(Lane::Control, code, payload.into()).await.unwrap();
-        }
-        let answer = peer.recv().await.map(|message| message.code);
-        assert_eq!(answer, kept.then_some(MESSAGE_RESPONSE), "{size}");
+        let mut peer = greet(&node).await;
+        send(&peer, UNKNOWN, vec![7; size]).await;
+        // A batch that is confirmed.
+        send(&peer, MESSAGES, vec![0xc0]).await;
+        assert_eq!(receive(&mut peer).await, kept.then_some(MESSAGE_RESPONSE), "{size}");
         if !kept {
             assert_eq!(peer.end_disconnect(), Some(DisconnectReason::SubprotocolError));
+        }
+    }
+}
+
+/// `spec/waku-mailserver.md` §4.13: off by default, in force when enabled, and counted.
+#[tokio::test]
+async fn the_configured_rate_limits_are_in_force() {
+    let mut setup = Setup::default();
+    for (enabled, kept) in [(false, true), (true, false)] {
+        for (key, value) in [("PacketRateLimitPeerID", 1), ("RateLimitTolerance", 1)] {
+            setup.config["WakuConfig"][key] = json!(value);
+        }
+        setup.config["WakuConfig"]["EnableRateLimiter"] = json!(enabled);
+        let node = setup.start();
+        let mut peer = greet(&node).await;
+        for _ in 0..3 {
+            send(&peer, UNKNOWN, vec![]).await;
+        }
+        send(&peer, MESSAGES, vec![0xc0]).await;
+        assert_eq!(receive(&mut peer).await, kept.then_some(MESSAGE_RESPONSE));
+        if !kept {
+            assert_eq!(peer.end_disconnect(), Some(DisconnectReason::SubprotocolError));
+            let (_, metrics) = node.get("/metrics");
+            let line = r#"waku_rate_limits_exceeded_total{type="peer_id"} 1"#;
+            assert!(metrics.lines().any(|found| found == line), "{metrics}");
         }
     }
 }

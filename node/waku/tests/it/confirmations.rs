@@ -11,7 +11,7 @@ use archive::{
 };
 use futures::{FutureExt as _, future::BoxFuture};
 use tokio::sync::Semaphore;
-use waku_wire::{codes, messages};
+use waku_wire::{StatusOptions, codes, messages};
 
 use crate::support::{NOW, Setup, of_length, soon, topic, valid};
 
@@ -229,4 +229,42 @@ async fn too_many_errors_are_not_confirmed() {
     let errors = a.confirm(&old[..1000].iter().collect::<Vec<_>>()).await;
     assert_eq!(errors.len(), 1000);
     assert!(errors.iter().zip(&old).all(|((hash, code, _), e)| *hash == e.hash() && *code == 21));
+}
+
+/// Confirmations that wait for the archive have a bound for all sessions together; what is beyond it is not confirmed.
+#[tokio::test]
+async fn waiting_confirmations_of_all_sessions_are_bounded() {
+    const SESSIONS: u32 = 60;
+    const OLD: u32 = 5000;
+    let history = Gated::new();
+    let server = Setup::confirming().with_history(history.clone()).start();
+    let old: Vec<_> = (0..OLD).map(|n| of_length(n, topic(1), NOW - 30, 50, 4)).collect();
+    let mut clients = Vec::new();
+    for n in 0..SESSIONS {
+        // Some 400 KB of error records, and one envelope to wait for.
+        let new = valid(n);
+        let client = server.connect(StatusOptions { topics: Some(vec![]), ..Default::default() }).await;
+        let batch = client.post(&old.iter().chain([&new]).collect::<Vec<_>>()).await;
+        clients.push((client, batch));
+    }
+    soon(async {
+        while server.metric("waku_envelopes_received_total") < f64::from(SESSIONS * (OLD + 1)) {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    history.gate.add_permits(Semaphore::MAX_PERMITS / 2);
+    let mut confirmed = 0;
+    for (client, batch) in &mut clients {
+        let empty = client.post(&[]).await;
+        loop {
+            let answered = client.confirmation().await.batch;
+            confirmed += u32::from(answered == *batch);
+            if answered == empty {
+                break;
+            }
+        }
+    }
+    // 16 MiB hold some 40 of them.
+    assert!((30..50).contains(&confirmed), "{confirmed} of {SESSIONS}");
 }

@@ -339,3 +339,23 @@ async fn everyone_gets_everything_once() {
     assert_eq!(server.waku.stats().envelopes, 800);
     drop(clients);
 }
+
+/// A packet of very many envelopes is taken in in turns, and is one packet to who sent it.
+#[tokio::test]
+async fn a_packet_of_thousands() {
+    let server = Setup::confirming().start();
+    let mut a = server.full().await;
+    let mut all = server.full().await;
+    let mut some = server.connect(interest(&[topic(2)])).await;
+    all.assert_kept().await;
+    some.assert_kept().await;
+    let sent: Vec<_> = (0..3000).map(|n| of_length(n, topic((n % 3) as u8), NOW + 50, 50, 4)).collect();
+    assert_eq!(a.confirm(&sent.iter().collect::<Vec<_>>()).await, []);
+    let hashes = |only: Option<Topic>| -> Vec<_> {
+        sent.iter().filter(|e| only.is_none_or(|topic| e.topic() == topic)).map(|e| e.hash()).collect()
+    };
+    assert_eq!(all.gossip(3000).await, hashes(None), "in order");
+    assert_eq!(some.gossip(1000).await, hashes(Some(topic(2))));
+    a.assert_kept().await;
+    assert_eq!(server.metric("waku_envelopes_cached_total{cache=\"miss\"}"), 3000.0);
+}

@@ -82,6 +82,7 @@ impl Setup {
         let mut config = devp2p::Config::new(key.clone(), "test/server".to_owned());
         config.listen = Some("127.0.0.1:0".parse().unwrap());
         config.max_message_size = self.config.max_message_size;
+        config.max_peers = 200;
         let waku = Waku::new(self.config, writer, mailserver, metrics);
         tokio::spawn(Arc::clone(&waku).expire());
         let handle = Manager::start(config, vec![Arc::clone(&waku) as Arc<dyn Protocol>]).unwrap();
