@@ -148,10 +148,15 @@ impl Statusd {
         response["result"].clone()
     }
 
-    /// Sends a signal by name and waits for the end.
-    pub(crate) fn stop(mut self, signal: &str) -> (ExitStatus, String) {
+    /// Sends a signal by name.
+    pub(crate) fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    }
+
+    /// Sends a signal by name and waits for the end.
+    pub(crate) fn stop(mut self, signal: &str) -> (ExitStatus, String) {
+        self.signal(signal);
         let status = until("the process ends", Duration::from_secs(30), || self.child.try_wait().unwrap());
         (status, self.log())
     }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::program::{Setup, http};
+use crate::program::{SOON, Setup, http, until};
 
 #[test]
 fn ops_s8_sigterm_and_sigint_stop_cleanly_and_the_store_is_reusable() {
@@ -52,4 +52,21 @@ fn an_idle_http_connection_does_not_hold_the_stop_up() {
     assert!(begin.elapsed() < std::time::Duration::from_secs(20), "{:?}", begin.elapsed());
     let again = setup.start();
     assert_eq!(again.rpc("net_listening", json!([])), true);
+}
+
+/// A second signal ends a stop that takes its time, here for a request that does not come to its end.
+#[test]
+fn a_second_signal_cuts_the_stop_short() {
+    use std::io::{Read as _, Write as _};
+    let node = Setup::default().start();
+    let mut half = std::net::TcpStream::connect(node.rpc).unwrap();
+    half.write_all(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\nExpect: 100-continue\r\nContent-Type: application/json\r\n\r\n").unwrap();
+    let mut going_on = [0; 12];
+    half.read_exact(&mut going_on).unwrap();
+    assert_eq!(&going_on, b"HTTP/1.1 100", "the node waits for the body");
+    node.signal("-TERM");
+    until("the stop begins", SOON, || node.log().contains("stopping").then_some(()));
+    let (status, log) = node.stop("-INT");
+    assert_eq!(status.code(), Some(15), "{log}");
+    assert!(log.contains("cut off while stopping: SIGINT came again"), "{log}");
 }
