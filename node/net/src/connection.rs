@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Error, LocalHello, Timeouts,
     budget::Budget,
+    error::TCP_CONNECT,
     handshake::{self, Encrypted},
     outbox::Outbox,
     peer::{Peer, PeerInfo, PeerSender},
@@ -192,8 +193,8 @@ pub(crate) async fn dial_encrypted(
     let endpoint = enode.endpoint.filter(|endpoint| endpoint.tcp != 0).ok_or(Error::NoAddress)?;
     let stream = timeout(timeouts.dial, TcpStream::connect((endpoint.ip, endpoint.tcp)))
         .await
-        .map_err(|_| Error::Timeout("TCP connect"))?
-        .map_err(Error::io("TCP connect"))?;
+        .map_err(|_| Error::Timeout(TCP_CONNECT))?
+        .map_err(Error::io(TCP_CONNECT))?;
     tune(&stream);
     handshake::initiate(stream, key, enode.public_key, timeouts, budget).await
 }

@@ -4,6 +4,9 @@ use std::io;
 
 use rlpx::{DisconnectReason, base::HelloError, handshake::HandshakeError};
 
+/// What [`Error::Io`] and [`Error::Timeout`] say of a connect that failed.
+pub(crate) const TCP_CONNECT: &str = "TCP connect";
+
 /// What kind of failure an [`Error`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorClass {
@@ -125,6 +128,11 @@ impl Error {
             ),
             _ => self.class() == ErrorClass::Network,
         }
+    }
+
+    /// Whether nobody answered at the address.
+    pub(crate) fn is_unreached(&self) -> bool {
+        matches!(self, Self::Io { during: TCP_CONNECT, .. } | Self::Timeout(TCP_CONNECT))
     }
 
     /// What is said to the peer when this ends an established session; `None` closes without a word.

@@ -49,6 +49,7 @@ async fn dial(guard: Dialing, url: EnodeUrl) {
     let connect = Box::pin(async {
         let enode = resolve(&url, &manager).await?;
         let encrypted = dial_encrypted(&enode, &manager.key, &manager.timeouts, &manager.budget).await?;
+        manager.state.lock().schedule.reached(&guard.id);
         establish(&manager, encrypted, enode, None).await
     });
     let connected = tokio::select! {
@@ -60,7 +61,12 @@ async fn dial(guard: Dialing, url: EnodeUrl) {
             drop(guard);
             Box::pin(session.run(&manager)).await;
         }
-        Err(error) => tracing::debug!(peer = %guard.id, %error, "dial failed"),
+        Err(error) => {
+            if error.is_unreached() {
+                manager.state.lock().schedule.unreached(&guard.id, Instant::now());
+            }
+            tracing::debug!(peer = %guard.id, %error, "dial failed");
+        }
     }
 }
 

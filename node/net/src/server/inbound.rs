@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use enode::NodeId;
 use futures::stream::FuturesUnordered;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -109,10 +110,11 @@ pub(crate) async fn establish(
     let inbound = ticket.is_some();
     let id = encrypted.remote.node_id();
     manager.replace_dead_session(&id).await;
-    let checked = manager.state.lock().check(&id, inbound);
+    let checked = manager.state.lock().greet(&id, inbound);
     if let Err(reason) = checked {
         return Err(encrypted.refuse(reason).await);
     }
+    let _greeting = Greeting { manager, id };
     let connection = Connection::exchange_hello(
         encrypted,
         enode,
@@ -130,6 +132,18 @@ pub(crate) async fn establish(
             Ok(Established { connection, entry })
         }
         Err(reason) => Err(connection.close(reason).await),
+    }
+}
+
+/// A connection between the two checkpoints; says [`super::state::State::greeted`] when dropped.
+struct Greeting<'a> {
+    manager: &'a Manager,
+    id: NodeId,
+}
+
+impl Drop for Greeting<'_> {
+    fn drop(&mut self) {
+        self.manager.state.lock().greeted(&self.id);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Starting a server, and what its parts share.
 
 use std::{
+    collections::HashSet,
     io,
     net::{IpAddr, Ipv6Addr, SocketAddr},
     sync::Arc,
@@ -116,6 +117,7 @@ impl Manager {
             ),
             schedule,
             trusted: config.trusted_peers.into_iter().collect(),
+            greeting: HashSet::new(),
             local: Local::new(config.key.clone(), config.advertised, config.record_seq)?,
             stopping: false,
         };
@@ -140,7 +142,7 @@ impl Manager {
         Ok(Handle::new(manager))
     }
 
-    /// Before [`State::check`]: a session of the same node id that does not answer a ping any more makes room for the
+    /// Before [`State::greet`]: a session of the same node id that does not answer a ping any more makes room for the
     /// new one, which its owner opened because the old one is dead.
     pub(crate) async fn replace_dead_session(&self, id: &enode::NodeId) {
         let Some(entry) = self.state.lock().peers.get(id).cloned() else { return };

@@ -30,6 +30,11 @@ impl Peers {
         Self { own, max, entries: HashMap::new(), inbound: 0 }
     }
 
+    /// Whether this node has the greater id of the two.
+    pub(crate) fn is_greater_than(&self, id: &NodeId) -> bool {
+        self.own > *id
+    }
+
     /// How many may be dialed: a third, at least one (`spec/devp2p.md` §3.1).
     pub(crate) fn max_dialed(&self) -> usize {
         if self.max == 0 { 0 } else { (self.max / 3).max(1) }

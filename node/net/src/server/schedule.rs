@@ -6,7 +6,10 @@ use std::{
 };
 
 use enode::{EnodeUrl, NodeId};
-use rand::seq::SliceRandom as _;
+use rand::{Rng as _, seq::SliceRandom as _};
+
+/// Pause after the first dial that found nobody at the address.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
 
 /// The static peers and what was tried lately.
 pub(crate) struct Schedule {
@@ -15,8 +18,10 @@ pub(crate) struct Schedule {
     max_pending: usize,
     statics: HashMap<NodeId, EnodeUrl>,
     dialing: HashSet<NodeId>,
-    /// Until when a node is not dialed again.
+    /// Until when a node is not dialed again: the redial period and up to a quarter of it, at random.
     history: HashMap<NodeId, Instant>,
+    /// How many dials in a row found nobody at the address.
+    unreached: HashMap<NodeId, u32>,
 }
 
 impl Schedule {
@@ -28,6 +33,7 @@ impl Schedule {
             statics: HashMap::new(),
             dialing: HashSet::new(),
             history: HashMap::new(),
+            unreached: HashMap::new(),
         }
     }
 
@@ -39,11 +45,13 @@ impl Schedule {
         }
         self.statics.insert(id, url);
         self.history.remove(&id);
+        self.unreached.remove(&id);
         true
     }
 
     /// Forgets a static peer; whether it was one.
     pub(crate) fn remove(&mut self, id: &NodeId) -> bool {
+        self.unreached.remove(id);
         self.statics.remove(id).is_some()
     }
 
@@ -58,6 +66,21 @@ impl Schedule {
     /// A dial that [`Self::due`] gave has ended, one way or the other.
     pub(crate) fn ended(&mut self, id: &NodeId) {
         self.dialing.remove(id);
+    }
+
+    /// A dial found nobody at the address. Nodes that are started together would be alone for a whole redial period if
+    /// one of them listens a moment later: tried again after a second, then after twice as long each time.
+    pub(crate) fn unreached(&mut self, id: &NodeId, now: Instant) {
+        let (Some(_), Some(until)) = (self.statics.get(id), self.history.get_mut(id)) else { return };
+        let times = self.unreached.entry(*id).or_default();
+        *until = (*until).min(now + FIRST_RETRY * 2_u32.pow(*times));
+        // 2^6 s is longer than any period.
+        *times = (*times + 1).min(6);
+    }
+
+    /// A dial found somebody.
+    pub(crate) fn reached(&mut self, id: &NodeId) {
+        self.unreached.remove(id);
     }
 
     /// The peers to dial now, picked at random and marked as being dialed, and when to ask again at the latest; before
@@ -89,7 +112,9 @@ impl Schedule {
         candidates.truncate(free);
         for (id, _) in &candidates {
             self.dialing.insert(*id);
-            self.history.insert(*id, now + self.redial);
+            // Two nodes whose dials met and failed must not meet at each later one too.
+            let apart = rand::rng().random_range(Duration::ZERO..=self.redial / 4);
+            self.history.insert(*id, now + self.redial + apart);
         }
         (candidates.into_iter().map(|(_, url)| url).collect(), next)
     }
@@ -126,10 +151,39 @@ mod tests {
         assert_eq!(schedule.due(at(0), 0, 8, |_| false), (vec![a.clone()], None));
         assert_eq!(schedule.due(at(1), 0, 8, |_| false), (vec![], None), "in progress");
         schedule.ended(&id(&a));
-        assert_eq!(schedule.due(at(2), 0, 8, |_| false), (vec![], Some(at(35))));
-        assert_eq!(schedule.due(at(3), 1, 8, |_| true), (vec![], None), "connected");
+        let (none, next) = schedule.due(at(2), 0, 8, |_| false);
+        assert!(none.is_empty() && next >= Some(at(35)) && next <= Some(at(44)), "{next:?}");
+        assert_eq!(schedule.due(next.unwrap(), 0, 8, |_| false).0, vec![a.clone()]);
+        schedule.ended(&id(&a));
+        assert_eq!(schedule.due(at(45), 1, 8, |_| true), (vec![], None), "connected");
         // Connected for longer than that: dialed again at once after the end.
         assert_eq!(schedule.due(at(100), 0, 8, |_| false).0, vec![a]);
+    }
+
+    #[test]
+    fn nobody_at_the_address_is_tried_again_soon_and_then_less_and_less() {
+        let a = url("@192.0.2.1:30303");
+        let mut schedule = schedule(&[&a]);
+        let mut now = Instant::now();
+        let start = now;
+        for pause in [1, 2, 4, 8, 16, 32] {
+            assert_eq!(schedule.due(now, 0, 8, |_| false).0, vec![a.clone()], "{:?}", now - start);
+            schedule.unreached(&id(&a), now);
+            schedule.ended(&id(&a));
+            let (none, next) = schedule.due(now, 0, 8, |_| false);
+            assert_eq!((none, next), (vec![], Some(now + Duration::from_secs(pause))));
+            now += Duration::from_secs(pause);
+        }
+        schedule.due(now, 0, 8, |_| false);
+        schedule.unreached(&id(&a), now);
+        schedule.ended(&id(&a));
+        assert!(schedule.due(now, 0, 8, |_| false).1 >= Some(now + REDIAL), "never less often than others");
+        now += 2 * REDIAL;
+        schedule.due(now, 0, 8, |_| false);
+        schedule.reached(&id(&a));
+        schedule.unreached(&id(&a), now);
+        schedule.ended(&id(&a));
+        assert_eq!(schedule.due(now, 0, 8, |_| false).1, Some(now + FIRST_RETRY), "from the start again");
     }
 
     /// `spec/devp2p.md` §3.4: what is never dialed.

@@ -23,21 +23,40 @@ pub(crate) struct State {
     pub(crate) throttle: Throttle,
     pub(crate) schedule: Schedule,
     pub(crate) trusted: HashSet<NodeId>,
+    /// Peers of smaller ids with a connection between the two checkpoints; see [`Self::greet`].
+    pub(crate) greeting: HashSet<NodeId>,
     pub(crate) local: Local,
     /// No new peers any more.
     pub(crate) stopping: bool,
 }
 
 impl State {
-    /// Checkpoint 1 (`spec/devp2p.md` §3.2).
-    pub(crate) fn check(&self, id: &NodeId, inbound: bool) -> Result<(), DisconnectReason> {
+    /// Checkpoint 1 (`spec/devp2p.md` §3.2). After `Ok`, [`Self::greeted`] is owed.
+    ///
+    /// Two nodes that dial each other at the same time could each take the connection that the other one drops, and be
+    /// left with none, again and again. So the node of the greater id lets one connection of a peer at a time past this
+    /// point, and the other node takes what comes of it.
+    pub(crate) fn greet(&mut self, id: &NodeId, inbound: bool) -> Result<(), DisconnectReason> {
+        self.check(id, inbound)?;
+        if self.peers.is_greater_than(id) && !self.greeting.insert(*id) {
+            return Err(DisconnectReason::AlreadyConnected);
+        }
+        Ok(())
+    }
+
+    /// The connection that passed [`Self::greet`] is in, or over.
+    pub(crate) fn greeted(&mut self, id: &NodeId) {
+        self.greeting.remove(id);
+    }
+
+    fn check(&self, id: &NodeId, inbound: bool) -> Result<(), DisconnectReason> {
         if self.stopping {
             return Err(DisconnectReason::ClientQuitting);
         }
         self.peers.check(id, inbound, self.trusted.contains(id))
     }
 
-    /// Checkpoint 2: the same again, and the peer is in. `ticket` leaves the pending table.
+    /// Checkpoint 2: the same rules again, and the peer is in. `ticket` leaves the pending table.
     pub(crate) fn admit(
         &mut self,
         ticket: Option<u64>,
