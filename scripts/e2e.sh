@@ -1,10 +1,19 @@
 #!/usr/bin/env bash
 # Raises a cluster, runs e2e/tests in its namespace `outside`, removes the cluster. Arguments go to the test program (a name filter).
-#   KEEP=1 leaves the cluster for a look; a cluster that is already up is refused, its content would be in the way.
+# The cluster is not the one of `make up`: that one may stand beside it, untouched.
+#   KEEP=1 takes the cluster that an earlier KEEP=1 left, if there is one, and leaves it for a look.
 . "$(dirname "$0")/lib.sh"
-"$BIN/status-cluster" status >/dev/null 2>&1 && [ -z "${KEEP-}" ] && die "a cluster is up; remove it first: make down"
-finish() { [ -n "${KEEP-}" ] || "$BIN/status-cluster" down; }
+export STATUS_CLUSTER_DIR=$CACHE/e2e-cluster
+finish() {
+  if [ -n "${KEEP-}" ]; then
+    say "the cluster stays; look at it with STATUS_CLUSTER_DIR=$STATUS_CLUSTER_DIR $BIN/status-cluster kubectl …, remove it with … down"
+  else
+    "$BIN/status-cluster" down
+  fi
+}
 trap finish EXIT
+# What an interrupted run left.
+[ -n "${KEEP-}" ] || "$BIN/status-cluster" down
 "$BIN/status-cluster" up
 "$BIN/status-cluster" image load "$IMAGES"/node.tar "$IMAGES"/operator.tar
 
