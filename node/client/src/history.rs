@@ -260,7 +260,7 @@ mod tests {
     #[test]
     fn v40_the_canary_request_is_byte_exact() {
         let request = canary_request(NOW, 86_400, Topic::from_name("status"));
-        let padding: Vec<u8> = (0..107u32).map(|i| ((7 * i + 1) % 256) as u8).collect();
+        let padding: Vec<u8> = (0..107u8).map(|i| i.wrapping_mul(7).wrapping_add(1)).collect();
         let inner = request.encode();
         assert_eq!(inner.len(), 82);
         let plain = payload::build(&inner, Padding::Bytes(&padding), Some(&k0())).unwrap();

@@ -1,6 +1,8 @@
 //! The canary's verdicts on a node that behaves and on each kind that does not
 //! (`spec/waku-mailserver.md` §9.5, `spec/operations.md` §5.1).
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
+
 mod common;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -1,5 +1,7 @@
 //! The client against a node on loopback: handshake, posting, watching, history (`spec/waku-mailserver.md` §4, §5).
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
+
 mod common;
 
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! Node records: `spec/devp2p.md` §1.4 and the vectors of §11.7.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
+
 use enode::{Endpoint, NodeKey, Record, RecordContent, RecordError, parse_node};
 use proptest::prelude::*;
 

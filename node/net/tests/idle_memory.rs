@@ -1,6 +1,8 @@
 //! What an idle peer costs: design §2 promises at most 16 KB of resident memory.
 //! The clients live in a process of their own, so that only the server's share is measured.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
+
 use std::{
     io::Read as _,
     process::{Command, Stdio},

@@ -183,8 +183,8 @@ fn seal(to: &secp256k1::PublicKey, fields: &[&[u8]]) -> Vec<u8> {
     VERSION.encode(&mut plaintext);
     plaintext.resize(plaintext.len() + rand::rng().random_range(100..200), 0);
     let size = plaintext.len() + ecies::OVERHEAD;
-    // At most 169 + 199 + 113 bytes, so the low 16 bits are all of it.
-    let prefix = [(size >> 8) as u8, (size & 0xff) as u8];
+    // At most 169 + 199 + 113 bytes.
+    let prefix = u16::try_from(size).unwrap_or(u16::MAX).to_be_bytes();
     let mut packet = prefix.to_vec();
     packet.extend_from_slice(&ecies::encrypt(to, &prefix, &plaintext));
     packet

@@ -114,17 +114,18 @@ fn literal_tag_length(length: usize) -> usize {
 }
 
 fn put_literal_tags(out: &mut BytesMut, length: usize) {
+    let low = |number: usize| number.to_le_bytes()[0];
     let mut rest = length;
     while rest >= 0x80 {
-        out.put_u8((rest & 0x7f) as u8 | 0x80);
+        out.put_u8(low(rest) | 0x80);
         rest >>= 7;
     }
-    out.put_u8((rest & 0x7f) as u8);
+    out.put_u8(low(rest));
     let minus_one = length - 1;
     match literal_tag_length(length) - 1 {
-        0 => out.put_u8(((minus_one & 0x3f) as u8) << 2),
+        0 => out.put_u8(low(minus_one) << 2),
         bytes => {
-            out.put_u8(((59 + bytes) as u8) << 2);
+            out.put_u8(low(59 + bytes) << 2);
             out.extend_from_slice(&(minus_one as u64).to_le_bytes()[..bytes]);
         }
     }
@@ -180,7 +181,7 @@ mod tests {
     fn literal_blocks_are_valid_at_every_tag_size() {
         for length in [1, 59, 60, 61, 127, 128, 255, 256, 257, 65_535, 65_536, 65_537, 2_097_152, 16_777_215]
         {
-            let data: Vec<u8> = (0..length).map(|i: usize| (i * 31 >> 3) as u8).collect();
+            let data: Vec<u8> = (0..length).map(|i: usize| ((i * 31) >> 3).to_le_bytes()[0]).collect();
             let block = literal(&data);
             assert_eq!(block.len(), length + literal_overhead(length), "{length}");
             assert_eq!(snap::raw::Decoder::new().decompress_vec(&block).unwrap(), data, "{length}");

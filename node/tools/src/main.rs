@@ -18,12 +18,12 @@ A link of either name to this program does the same. PROGRAM --help lists its ar
 
 fn main() -> ExitCode {
     let mut args: Vec<OsString> = std::env::args_os().collect();
-    let called = args.first().map(|name| program(name)).unwrap_or_default();
+    let called = args.first().map(program).unwrap_or_default();
     let name = if matches!(called.as_str(), "node-canary" | "statusctl") {
         called
     } else {
         args.drain(..args.len().min(1));
-        args.first().map(|name| program(name)).unwrap_or_default()
+        args.first().map(program).unwrap_or_default()
     };
     match name.as_str() {
         "node-canary" => canary::main(args),

@@ -1,6 +1,8 @@
 //! The programs as a user runs them against the independent peer (`e2e/peers`), each in both roles where it has both.
 //! Needs that peer's binary: the scripts set STATUS_PEER_BIN. Facts: `spec/waku-mailserver.md` §9.4, §9.5.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
+
 use std::{
     io::{BufRead as _, BufReader},
     os::unix::fs::symlink,

@@ -1,5 +1,7 @@
 //! The conformance suite on RocksDB.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
+
 use archive::History;
 use archive::conformance::Subject;
 use archive_rocksdb::{RocksHistory, Settings};

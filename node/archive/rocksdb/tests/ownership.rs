@@ -1,5 +1,7 @@
 //! Whose directory it is: foreign, newer and locked ones are refused and left exactly as they were.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;

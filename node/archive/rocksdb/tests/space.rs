@@ -1,5 +1,7 @@
 //! Space is given back, and a flood of topics keeps memory and queries in bounds.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 

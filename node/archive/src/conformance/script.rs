@@ -153,7 +153,8 @@ async fn run<S: Subject>(mut subject: S, script: &[Step]) {
                 let before = brute.rows.len();
                 brute.evict(policy, *now);
                 let evicted = subject.history().evict(policy, *now).await.unwrap();
-                assert_eq!((evicted.floor, evicted.rows as usize), (brute.floor, before - brute.rows.len()));
+                let rows = usize::try_from(evicted.rows).unwrap();
+                assert_eq!((evicted.floor, rows), (brute.floor, before - brute.rows.len()));
             }
             Step::Reopen { clean } => subject.reopen(*clean).await,
             Step::Walk { range: (a, b), filter, budget: (rows, bytes, keys), after } => {

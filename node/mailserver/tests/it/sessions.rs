@@ -64,7 +64,7 @@ async fn one_is_served_eight_wait_and_more_are_told_at_once() {
         .filter(|(code, _)| *code == 125)
         .map(|(_, payload)| id(&Completion::decode(payload).unwrap()))
         .collect();
-    let expected: Vec<RequestId> = (0..=QUEUE_LENGTH as u8).map(|n| [n; 32]).collect();
+    let expected: Vec<RequestId> = (0..=u8::try_from(QUEUE_LENGTH).unwrap()).map(|n| [n; 32]).collect();
     assert_eq!(served, expected, "in the order asked, each once");
     assert_eq!(server.metric("mailserver_delivery_failures_total{type=\"peer_req_limit\"}"), 4.0);
 }

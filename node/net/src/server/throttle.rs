@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn memory_is_bounded() {
         let (mut throttle, now) = (throttle(""), Instant::now());
-        for i in 0..2 * CAPACITY as u32 {
+        for i in 0..2 * u32::try_from(CAPACITY).unwrap() {
             throttle.allow(now, IpAddr::from((0x2000_0000 + i).to_be_bytes()));
         }
         assert!(throttle.order.len() <= CAPACITY && throttle.recent.len() <= CAPACITY);

@@ -47,7 +47,7 @@ impl Protocol for Capture {
 pub(crate) struct Echo(Vec<Capability>);
 
 impl Echo {
-    pub(crate) fn new() -> Arc<dyn Protocol> {
+    pub(crate) fn shared() -> Arc<dyn Protocol> {
         Arc::new(Self(waku()))
     }
 }
@@ -101,7 +101,7 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(config: Config) -> Self {
-        Self::with(config, vec![Echo::new()])
+        Self::with(config, vec![Echo::shared()])
     }
 
     /// A server whose peers the test gets.

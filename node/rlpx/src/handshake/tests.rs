@@ -196,7 +196,7 @@ proptest! {
         prop_assert!(accept(&key_b(), &random).is_err());
         let public = key_b().public_key().to_secp().unwrap();
         let size = body.len() + ecies::OVERHEAD;
-        let prefix = [(size >> 8) as u8, (size & 0xff) as u8];
+        let prefix = u16::try_from(size).unwrap().to_be_bytes();
         let packet = [prefix.as_slice(), &ecies::encrypt(&public, &prefix, &body)].concat();
         prop_assert!(accept(&key_b(), &packet).is_err());
     }

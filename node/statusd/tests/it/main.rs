@@ -1,5 +1,7 @@
 //! The real binary, started on loopback with temporary directories.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
+
 mod history;
 mod identity;
 mod live;

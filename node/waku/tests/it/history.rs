@@ -87,7 +87,7 @@ async fn s80_plain_request() {
     let id = *b"0123456789abcdef0123456789abcdef";
     a.send(codes::P2P_REQUEST, request().encode_plain(&id)).await;
     let (envelopes, completion) = answer(&mut a).await;
-    assert_eq!(envelopes, [stored.clone()]);
+    assert_eq!(envelopes, std::slice::from_ref(&stored));
     assert_eq!(completion, Completion::Success { request: id, last: stored.hash(), cursor: None });
 }
 
