@@ -139,7 +139,7 @@ impl Operator {
         }
         let requests = self.triggers.stream().map(|key| Ok::<_, std::convert::Infallible>(request(&key)));
         let results = applier(
-            |node, context| attempt(node, context),
+            attempt,
             |node, error, context| retry(&node, error, &context),
             Arc::clone(&self.context),
             self.context.nodes.clone(),

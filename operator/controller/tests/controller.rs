@@ -1,4 +1,5 @@
 //! The controller as a whole against an API server in memory: it brings the objects, rests, and survives what happens.
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
 
 mod support;
 

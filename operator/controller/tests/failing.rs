@@ -1,5 +1,6 @@
 //! What the API server refuses, loses or does not answer: said in the status, and never in the way of what can be done
 //! (design §3 "Order", "Identity", "Conditions").
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
 
 mod support;
 

@@ -1,5 +1,6 @@
 //! The API server fails, or the connection breaks, or the operator is killed, at any request: the objects that come of
 //! it are the same (design §4.3, spec/operators.md §6 item 3).
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
 
 mod support;
 

@@ -1,5 +1,6 @@
 //! The rendered install (`manifests/install/operator.yaml`) fits the program: its rights are those that the controller
 //! uses, no more and no less, and its environment is that of the command line.
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
 
 mod support;
 

@@ -1,5 +1,6 @@
 //! Leader election (design §3 "Leader election"): at most one leader, hand-over at once on release, take-over after
 //! the duration on a crash.
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
 
 mod support;
 
