@@ -7,7 +7,7 @@ use crate::program::{Output, path, run};
 /// Where the operator runs.
 pub const OPERATOR_NAMESPACE: &str = "status-system";
 
-async fn status_cluster(verb: &str, args: &[&str]) -> Output {
+pub(crate) async fn status_cluster(verb: &str, args: &[&str]) -> Output {
     run(path("STATUS_BIN").join("status-cluster"), std::iter::once(verb).chain(args.iter().copied())).await
 }
 
@@ -24,6 +24,18 @@ pub async fn helm(args: &[&str]) -> Output {
 /// The load balancer's test controls, `status-cluster lb ARGS…`
 pub async fn lb(args: &[&str]) -> Output {
     status_cluster("lb", args).await
+}
+
+/// One object, which has to be there.
+pub async fn object(kind: &str, name: &str, namespace: &str) -> serde_json::Value {
+    kubectl(&["get", kind, name, "-n", namespace, "-o", "json"]).await.json()
+}
+
+/// Name of the operator's pod.
+pub async fn operator_pod() -> String {
+    let selector = "app.kubernetes.io/name=status-operator";
+    let pods = kubectl(&["get", "pods", "-n", OPERATOR_NAMESPACE, "-l", selector, "-o", "name"]).await.ok();
+    pods.lines().next().expect("the operator's pod").trim_start_matches("pod/").to_owned()
 }
 
 /// `kubectl VERB -f` of one object in a namespace: what a user's `kubectl apply` says, with its strict field check.
@@ -81,8 +93,19 @@ pub(crate) async fn crds_once() {
     INSTALLED.get_or_init(install_crds).await;
 }
 
-/// [`install_operator`], once for all tests of this process.
+/// [`install_operator`], once for all tests of this process. With `E2E_INSTALLED` in the environment an operator that is
+/// there is used as it is: several processes can then test at the same time.
 pub(crate) async fn operator_once() {
     static INSTALLED: OnceCell<()> = OnceCell::const_new();
-    INSTALLED.get_or_init(|| install_operator(&[])).await;
+    INSTALLED
+        .get_or_init(|| async {
+            let available =
+                ["wait", "--for=condition=Available", "deployment/status-operator", "--timeout=90s"];
+            let is_there = std::env::var_os("E2E_INSTALLED").is_some()
+                && kubectl(&[&available, &["-n", OPERATOR_NAMESPACE][..]].concat()).await.code == Some(0);
+            if !is_there {
+                install_operator(&[]).await;
+            }
+        })
+        .await;
 }

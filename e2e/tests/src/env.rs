@@ -27,12 +27,31 @@ pub struct Env {
     pub client: Client,
     /// The test's own namespace.
     pub namespace: String,
+    test: String,
+}
+
+impl Env {
+    /// One more namespace for this test, `e2e-<test>-<name>`; it is made and removed as the test's own.
+    pub async fn other_namespace(&self, name: &str) -> String {
+        let namespace = format!("{}-{name}", self.namespace);
+        create_namespace(&namespace, &self.test).await;
+        namespace
+    }
+}
+
+/// Label of a namespace: the test that it belongs to.
+const TEST_LABEL: &str = "e2e-test";
+
+async fn create_namespace(namespace: &str, test: &str) {
+    kubectl(&["create", "namespace", namespace]).await.ok();
+    let enforce = "pod-security.kubernetes.io/enforce=restricted";
+    kubectl(&["label", "namespace", namespace, enforce, &format!("{TEST_LABEL}={test}")]).await.ok();
 }
 
 static OPERATOR: RwLock<()> = RwLock::new(());
 
-/// Runs one test in a namespace `e2e-<name>` of its own. The namespace is removed when the test passed; when it failed,
-/// what was in it is printed first.
+/// Runs one test in a namespace `e2e-<name>` of its own. Its namespaces are removed when the test passed; when it failed,
+/// they stay, and what is in the first one is printed.
 pub fn test<F: Future<Output = ()>>(name: &str, access: Access, body: impl FnOnce(Env) -> F) {
     // A test that failed poisons the lock; the next one may still run.
     let (shared, exclusive) = match access {
@@ -51,16 +70,15 @@ pub fn test<F: Future<Output = ()>>(name: &str, access: Access, body: impl FnOnc
         }
         let namespace = format!("e2e-{name}");
         let client = Client::try_default().await.expect("KUBECONFIG names a cluster");
-        kubectl(&["delete", "namespace", &namespace, "--ignore-not-found", "--wait"]).await.ok();
-        kubectl(&["create", "namespace", &namespace]).await.ok();
-        let enforce = "pod-security.kubernetes.io/enforce=restricted";
-        kubectl(&["label", "namespace", &namespace, enforce]).await.ok();
-        let env = Env { client, namespace: namespace.clone() };
+        let mine = format!("{TEST_LABEL}={name}");
+        kubectl(&["delete", "namespace", "-l", &mine, "--wait"]).await.ok();
+        create_namespace(&namespace, name).await;
+        let env = Env { client, namespace: namespace.clone(), test: name.to_owned() };
         let result = AssertUnwindSafe(body(env)).catch_unwind().await;
         if result.is_err() {
             dump(&namespace).await;
         } else {
-            kubectl(&["delete", "namespace", &namespace, "--wait=false"]).await.ok();
+            kubectl(&["delete", "namespace", "-l", &mine, "--wait=false"]).await.ok();
         }
         result
     });

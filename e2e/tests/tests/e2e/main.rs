@@ -5,7 +5,11 @@
 mod address;
 mod canary;
 mod columns;
+mod confirmed;
 mod helm;
+mod identity;
+mod policy;
 mod published;
 mod refused;
 mod restarts;
+mod sizes;

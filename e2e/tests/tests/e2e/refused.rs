@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use e2e_tests::{Access, kubectl, kubectl_file, relay, test};
+use e2e_tests::{Access, eventually, kubectl, kubectl_file, relay, test};
 use serde_json::{Value, json};
 
 /// `change` merged into `base` (RFC 7396).
@@ -39,7 +39,12 @@ fn every_wrong_spec_is_refused_with_a_message_that_names_the_field() {
                 kubectl_file(&["create"], ns, &wrong).await
             } else {
                 kubectl_file(&["create"], ns, &merged(base, &case["from"])).await.ok();
-                let out = kubectl_file(&["replace"], ns, &wrong).await;
+                // The operator writes the status of the same object meanwhile.
+                let out = eventually("no conflict", || async {
+                    let out = kubectl_file(&["replace"], ns, &wrong).await;
+                    if out.stderr.contains("Conflict") { Err(out.stderr) } else { Ok(out) }
+                })
+                .await;
                 kubectl(&["delete", "statusnodes", "--all", "-n", ns]).await.ok();
                 out
             };

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use e2e_tests::{Access, OPERATOR_NAMESPACE, kubectl, mailserver, test, within};
+use e2e_tests::{
+    Access, OPERATOR_NAMESPACE, eventually, history, kubectl, mailserver, operator_pod, post, test, within,
+};
 
 const KINDS: &str = "statusnodes,statefulsets,services,configmaps,secrets,persistentvolumeclaims,networkpolicies,poddisruptionbudgets,pods";
 
@@ -45,10 +47,25 @@ async fn operator_settled(pod: &str) {
     .await;
 }
 
-async fn operator_pod() -> String {
-    let selector = "app.kubernetes.io/name=status-operator";
-    let pods = kubectl(&["get", "pods", "-n", OPERATOR_NAMESPACE, "-l", selector, "-o", "name"]).await.ok();
-    pods.lines().next().expect("the operator's pod").trim_start_matches("pod/").to_owned()
+#[test]
+fn a_deleted_pod_comes_back_with_its_enode_and_its_history() {
+    test("pod-deleted", Access::Shared, |env| async move {
+        // One replica: nobody else could have kept its history for it.
+        let node = env.ready("back", mailserver(1)).await;
+        let enodes = node.enodes().await;
+        let topic = "e2e0de1e";
+        let posted = post(&enodes[0], topic, 50).await;
+        assert_eq!(history(&enodes[0], topic).await, Ok(posted.clone()));
+        let (old, _) = node.incarnation(0).await;
+
+        kubectl(&["delete", "pod", &node.pod(0), "-n", &env.namespace, "--wait"]).await.ok();
+        // By the enode that the client has known all along.
+        let after = eventually("the node serves history again", || history(&enodes[0], topic)).await;
+        assert_eq!(after, posted, "byte for byte, each once");
+        assert_ne!(node.incarnation(0).await.0, old, "it is another pod");
+        node.wait_ready().await;
+        assert_eq!(node.enodes().await, enodes);
+    });
 }
 
 #[test]
