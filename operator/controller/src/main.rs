@@ -21,7 +21,9 @@ fn main() -> ExitCode {
     };
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match args.log_format {
-        LogFormat::Json => log.json().flatten_event(true).with_current_span(false).with_span_list(false).init(),
+        LogFormat::Json => {
+            log.json().flatten_event(true).with_current_span(false).with_span_list(false).init()
+        }
         LogFormat::Text => log.init(),
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
