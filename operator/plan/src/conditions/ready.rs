@@ -1,6 +1,9 @@
 //! Ready: all wanted pods are ready at this generation, no update is under way, first addresses are there.
 
-use statusnode_api::condition::{Reason, Verdict};
+use statusnode_api::{
+    UpdateStrategy,
+    condition::{Reason, Verdict},
+};
 
 use super::{Outcome, ordinals, pod_trouble};
 use crate::{
@@ -20,7 +23,7 @@ pub(super) fn ready(world: &World<'_>, rollout: &Rollout, stalled: Option<&Outco
         return stopped(world);
     }
     if rollout.is_under_way() {
-        return updating(rollout);
+        return updating(rollout, world.settings.spec.update.strategy);
     }
     let down: Vec<_> = world.replicas.iter().filter(|replica| replica.ready_since().is_none()).collect();
     if !down.is_empty() {
@@ -96,7 +99,7 @@ fn stopped(world: &World<'_>) -> Outcome {
     }
 }
 
-fn updating(rollout: &Rollout) -> Outcome {
+fn updating(rollout: &Rollout, strategy: UpdateStrategy) -> Outcome {
     let mut parts = Vec::new();
     if let Some(next) = rollout.next {
         parts.push(format!("changing ordinal {next}"));
@@ -109,7 +112,8 @@ fn updating(rollout: &Rollout) -> Outcome {
     distinct.sort_unstable();
     distinct.dedup();
     if !distinct.is_empty() {
-        parts.push(format!("waiting until {} is ready and proved by the canary", ordinals(distinct)));
+        let proved = if strategy == UpdateStrategy::CanaryGated { " and proved by the canary" } else { "" };
+        parts.push(format!("waiting until {} is ready{proved}", ordinals(distinct)));
     }
     Outcome::new(Verdict::False, Reason::UpdateInProgress, parts.join("; "))
 }

@@ -33,6 +33,8 @@ fn one_node_at_a_time_and_the_next_when_the_last_is_ready() {
     assert_eq!(cluster.condition("Ready"), "False UpdateInProgress");
     cluster.settle();
     assert_eq!(images(&cluster), ["2", "1", "1"], "not before it runs");
+    let message = cluster.message("Ready");
+    assert!(message.ends_with("waiting until ordinal 0 is ready"), "{message}");
     cluster.tick(20);
     cluster.run_pod("mail-0", false);
     cluster.settle();
@@ -61,7 +63,8 @@ fn canary_gated_waits_for_a_canary_that_is_younger_than_the_pod() {
     cluster.canary(0, false);
     cluster.settle();
     assert_eq!(images(&cluster), ["2", "1", "1"]);
-    assert!(cluster.message("Ready").contains("ordinal 0"), "{}", cluster.message("Ready"));
+    let message = cluster.message("Ready");
+    assert!(message.ends_with("waiting until ordinal 0 is ready and proved by the canary"), "{message}");
     cluster.tick(20);
     cluster.canary(0, true);
     cluster.settle();
