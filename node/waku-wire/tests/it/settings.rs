@@ -55,6 +55,15 @@ fn s10_bloom_of_63_bytes_beside_topics() {
     assert_eq!(settings.interest, PeerInterest::topics(vec![topic("01020304")]));
 }
 
+/// `spec/waku-mailserver.md` §11 TestTopicOrBloomMatchFullNode: topics beat a full filter beside them.
+#[test]
+fn topics_beat_a_full_bloom() {
+    let mut settings = PeerSettings::default();
+    let options = StatusOptions { topics: Some(vec![topic("01020304")]), ..bloom(vec![0xff; 64]) };
+    settings.apply(options).unwrap();
+    assert_eq!(settings.interest, PeerInterest::topics(vec![topic("01020304")]));
+}
+
 #[test]
 fn s11_bloom_of_0_bytes() {
     let mut settings = PeerSettings::default();

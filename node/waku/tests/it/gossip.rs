@@ -1,9 +1,7 @@
-//! `spec/waku-mailserver.md` §9.2 and the gossip rows of §4.14.
+//! `spec/waku-mailserver.md` §9.2.
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use devp2p::DisconnectReason;
 use waku_wire::{
     Bloom,
     ProtocolVersion::V1,
@@ -113,50 +111,6 @@ async fn s29_envelope_over_the_limit_in_a_packet_below_it() {
 }
 
 #[tokio::test]
-async fn s30_packet_of_the_limit_and_one_byte_more() {
-    let mut setup = Setup::confirming();
-    setup.config.max_message_size = 2000;
-    let server = setup.start();
-    let mut a = server.full().await;
-    let of_packet = |length| {
-        let e = (0..2000).map(|data| of_length(1, topic(1), NOW + 50, 50, data));
-        e.map(|e| messages::encode([e.raw().as_ref()])).find(|packet| packet.len() == length).unwrap()
-    };
-    a.send(codes::MESSAGES, of_packet(2000)).await;
-    assert_eq!(a.confirmation().await.errors, []);
-    a.send(codes::MESSAGES, of_packet(2001)).await;
-    a.assert_ended(DisconnectReason::SubprotocolError).await;
-}
-
-/// S31, S32, S50, §4.14: dropped as a whole, counted, kept, not confirmed.
-#[tokio::test]
-async fn s31_s32_s50_malformed_messages() {
-    let server = Setup::confirming().start();
-    let mut a = server.full().await;
-    let good = valid(1);
-    let packet = messages::encode([good.raw().as_ref()]);
-    let four_items = [0xc8, 0x80, 0x80, 0x84, 0, 0, 0, 0, 0x80];
-    let bad: [(&str, Bytes); 6] = [
-        ("one bad envelope among good ones", messages::encode([good.raw().as_ref(), &four_items])),
-        ("trailing byte", [packet.as_ref(), &[0x80]].concat().into()),
-        ("not a list", Bytes::from_static(&[0x80])),
-        ("an envelope itself", good.raw().clone()),
-        ("cut short", packet.slice(..packet.len() - 1)),
-        ("nothing", Bytes::new()),
-    ];
-    for ((name, payload), n) in bad.into_iter().zip(1..) {
-        a.send(codes::MESSAGES, payload).await;
-        a.assert_kept().await;
-        assert_eq!(
-            server.metric("waku_envelopes_rejected_total{reason=\"invalid_data\"}"),
-            f64::from(n),
-            "{name}"
-        );
-    }
-    assert_eq!(server.waku.stats().envelopes, 0);
-}
-
-#[tokio::test]
 async fn s33_s34_s35_interest() {
     let server = Setup::confirming().start();
     let a = server.full().await;
@@ -223,67 +177,6 @@ async fn s38_expired_leaves_the_pool() {
     .await;
     assert_eq!(server.metric("waku_envelopes_cached_total{cache=\"clear\"}"), 1.0);
     late.assert_kept().await;
-}
-
-#[tokio::test]
-async fn s39_codes_that_do_not_exist() {
-    let server = Setup::confirming().start();
-    let mut a = server.full().await;
-    for code in [2, 21, 23, 50, 123, 124] {
-        a.send(code, vec![0xde, 0xad]).await;
-        a.assert_kept().await;
-    }
-}
-
-/// §4.14: status updates that are bad change nothing, are counted when undecodable, and the peer stays.
-#[tokio::test]
-async fn malformed_status_updates() {
-    let server = Setup::confirming().start();
-    let a = server.full().await;
-    let mut b = server.connect(interest(&[topic(1)])).await;
-    const INVALID: &str = "waku_envelopes_rejected_total{reason=\"invalid_settings_changed\"}";
-    for (payload, n) in [(vec![0x80], 1.0), (vec![], 2.0), (vec![0xc3, 0xc2, 0x02, 0x02], 3.0)] {
-        b.send(codes::STATUS_UPDATE, payload).await;
-        b.assert_kept().await;
-        assert_eq!(server.metric(INVALID), n);
-    }
-    let partly = StatusOptions {
-        pow_requirement: Some(0.5),
-        bloom: Some(vec![0; 63]),
-        confirmations: Some(true),
-        ..StatusOptions::default()
-    };
-    b.send(codes::STATUS_UPDATE, partly.encode_update(V1)).await;
-    b.assert_kept().await;
-    assert_eq!(server.metric(INVALID), 3.0, "only decode errors count");
-    let strong = sealed(1, NOW + 10, 10, 0.5);
-    a.post(&[&valid(2), &on_topic(3, 3), &strong]).await;
-    assert_eq!(b.gossip(1).await, [strong.hash()], "the valid option before the bad one is in force");
-    b.assert_kept().await;
-}
-
-/// §4.14, S48, S49: confirmations of others are read and dropped.
-#[tokio::test]
-async fn s48_s49_malformed_confirmations() {
-    let server = Setup::confirming().start();
-    let mut a = server.full().await;
-    let v32 =
-        hex::decode("e401e2a07587fa788c88caed088b47f99b95c0a9e981cd70fae09bab333669ad94b23b7fc0").unwrap();
-    let version_2 = [&[0xe4, 0x02], &v32[2..]].concat();
-    let rejected =
-        |reason: &str| server.metric(&format!("waku_envelopes_rejected_total{{reason=\"{reason}\"}}"));
-    for (code, payload, failed_read, invalid_data) in [
-        (codes::MESSAGE_RESPONSE, v32.clone(), 0.0, 0.0),
-        (codes::MESSAGE_RESPONSE, version_2, 0.0, 0.0),
-        (codes::MESSAGE_RESPONSE, vec![0x80], 1.0, 0.0),
-        (codes::MESSAGE_RESPONSE, vec![0xc2, 0x01, 0x80], 1.0, 1.0),
-        (codes::BATCH_ACK, [[0x9f].as_slice(), &[7; 31]].concat(), 1.0, 1.0),
-        (codes::BATCH_ACK, v32[3..36].to_vec(), 1.0, 1.0),
-    ] {
-        a.send(code, payload).await;
-        a.assert_kept().await;
-        assert_eq!((rejected("failed_read"), rejected("invalid_data")), (failed_read, invalid_data));
-    }
 }
 
 /// §12 Q18: a backlog larger than a packet comes in packets of at most 128 KiB, and a larger envelope alone.

@@ -76,6 +76,30 @@ async fn s02_only_waku_0() {
     assert_eq!(got.map(|e| e.hash()), Some(valid(1).hash()));
 }
 
+/// `spec/waku-mailserver.md` §9.1 S03: no waku in common.
+#[tokio::test]
+async fn s03_without_waku() {
+    let server = Setup::new().start();
+    // The server tells a peer that has other things to offer no different from one that has nothing.
+    let (mut reader, _writer) = server.dial(&[]).await.split();
+    let message = soon(reader.read()).await.unwrap();
+    assert_eq!(
+        (message.code, DisconnectReason::decode(&message.payload)),
+        (1, DisconnectReason::UselessPeer)
+    );
+}
+
+/// `spec/waku-mailserver.md` §4.14: a status that cannot be decoded.
+#[tokio::test]
+async fn undecodable_status() {
+    for payload in ["", "80", "c1", "c180", "c3c20080", "c2c180"] {
+        refused(V1, codes::STATUS, hex(payload)).await;
+    }
+    for payload in ["", "80", "c0", "c180", "c280c1", "c380c080"] {
+        refused(V0, codes::STATUS, hex(payload)).await;
+    }
+}
+
 #[tokio::test]
 async fn s04_gossip_before_status() {
     refused(V1, codes::MESSAGES, hex("c0")).await;
@@ -179,6 +203,13 @@ async fn s16_no_status_at_all() {
     let server = setup.start();
     let client = server.silent(V1).await;
     client.assert_ended(DisconnectReason::SubprotocolError).await;
+}
+
+/// `spec/waku-mailserver.md` §12 Q17: slow but honest peers have their time.
+#[test]
+fn q17_default_handshake_timeout() {
+    let config = waku::Config::new(Arc::new(|| 0));
+    assert!(config.handshake_timeout >= Duration::from_secs(30));
 }
 
 #[tokio::test]

@@ -122,10 +122,13 @@ impl Server {
         self.dial_as(&NodeKey::generate(), capabilities).await
     }
 
-    async fn dial_as(&self, key: &NodeKey, capabilities: &[(&str, u64)]) -> Connection {
+    fn enode(&self) -> Enode {
         let address = self.handle.local_addr().unwrap();
         let endpoint = Endpoint { ip: address.ip(), tcp: address.port(), udp: address.port() };
-        let enode = Enode { public_key: self.key.public_key(), endpoint: Some(endpoint) };
+        Enode { public_key: self.key.public_key(), endpoint: Some(endpoint) }
+    }
+
+    async fn dial_as(&self, key: &NodeKey, capabilities: &[(&str, u64)]) -> Connection {
         let offer = |(name, version): &(&str, u64)| Offer {
             capability: Capability { name: (*name).to_owned(), version: *version },
             length: 128,
@@ -135,7 +138,7 @@ impl Server {
             offers: capabilities.iter().map(offer).collect(),
             max_message_size: 1 << 20,
         };
-        soon(Connection::dial(&enode, key, &hello, &Timeouts::default())).await.unwrap()
+        soon(Connection::dial(&self.enode(), key, &hello, &Timeouts::default())).await.unwrap()
     }
 
     /// A peer that has said nothing yet.
@@ -146,6 +149,19 @@ impl Server {
         };
         let client = Client::new(self.dial(&[("waku", version)]).await);
         assert_eq!(client.peer.capability.version, version);
+        client
+    }
+
+    /// Has this node dial another for as long as both are there.
+    pub(crate) fn dial_node(&self, other: &Self) {
+        self.handle.add_peer(other.enode().into());
+    }
+
+    /// A peer after the handshake, of this version of waku.
+    pub(crate) async fn connect_by(&self, version: ProtocolVersion, options: StatusOptions) -> Client {
+        let mut client = self.silent(version).await;
+        client.send(codes::STATUS, options.encode_status(version)).await;
+        assert_eq!(client.recv().await.0, codes::STATUS);
         client
     }
 
