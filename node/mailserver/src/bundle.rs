@@ -1,14 +1,9 @@
 //! Packing rows into code 127 packets (`spec/waku-mailserver.md` §5.10, [BETTER] of Q31). Pure.
 
 use archive::Row;
+use waku_wire::messages;
 
-/// Bytes of a packet that is not forced to be larger by one envelope.
-const NORMAL: usize = 128 * 1024;
-/// Largest packet that any peer of the network takes by default.
-const NETWORK_LIMIT: usize = 1024 * 1024;
-/// Room left below the limit: headers, and peers that count a few bytes differently.
-const MARGIN: usize = 1024;
-/// The list header that [`waku_wire::messages::encode`] adds, at most.
+/// The list header that [`messages::encode`] adds, at most.
 const HEADER: usize = 5;
 
 /// How large packets may be.
@@ -21,9 +16,9 @@ pub(crate) struct Sizes {
 impl Sizes {
     /// For a node that takes packets of `max_message_size` bytes itself and grants its peers the same.
     pub(crate) fn new(max_message_size: u32) -> Self {
-        let limit = usize::try_from(max_message_size).unwrap_or(NETWORK_LIMIT).min(NETWORK_LIMIT);
-        let most = limit.saturating_sub(MARGIN + HEADER);
-        Self { normal: NORMAL.min(most), most }
+        let limit = usize::try_from(max_message_size).unwrap_or(usize::MAX);
+        let most = messages::largest_packet(limit).saturating_sub(HEADER);
+        Self { normal: (messages::NORMAL_PACKET - HEADER).min(most), most }
     }
 
     /// Whether a row fits any packet. One that does not is skipped: nobody could receive it.
@@ -52,7 +47,7 @@ pub(crate) fn split(rows: &[Row], sizes: Sizes, batch: bool) -> impl Iterator<It
 mod tests {
     use archive::Position;
     use bytes::Bytes;
-    use waku_wire::{Topic, messages};
+    use waku_wire::Topic;
 
     use super::*;
 
@@ -80,7 +75,7 @@ mod tests {
             assert_eq!(bundles.concat(), rows, "all, in order");
             for bundle in bundles {
                 let len = messages::encode(bundle.iter().map(|row| &row.rlp[..])).len();
-                assert!(len as u64 <= u64::from(max) - 1024 && len <= 128 * 1024 + HEADER, "{len} of {max}");
+                assert!(len <= messages::largest_packet(max as usize) && len <= 128 << 10, "{len} of {max}");
             }
         }
     }
@@ -90,9 +85,9 @@ mod tests {
         let rows = [row(1000), row(500_000), row(1000), row(1000)];
         assert_eq!(lengths(&rows, 1 << 20, true), [1, 1, 2]);
         let sizes = Sizes::new(1 << 20);
-        let most = row((1 << 20) - MARGIN - HEADER);
+        let most = row((1 << 20) - 1024 - HEADER);
         assert!(sizes.fits(&most) && !sizes.fits(&row(most.rlp.len() + 1)));
         let len = messages::encode([&most.rlp[..]]).len();
-        assert!(len <= (1 << 20) - MARGIN, "{len}");
+        assert!(len <= (1 << 20) - 1024, "{len}");
     }
 }

@@ -210,7 +210,8 @@ impl RelayCore {
     }
 
     /// The next packet for a peer: of what it wants, has not got and did not send itself, in order of arrival, and has
-    /// not expired at `now`. Its payload has at most `max_bytes`, unless a single envelope alone is longer.
+    /// not expired at `now`. Its payload has at most `max_bytes`, unless a single envelope alone is longer, and never more
+    /// than [`Config::max_packet`].
     pub fn drain(&mut self, slot: PeerSlot, now: u32, max_bytes: usize) -> Drained {
         let Some(peer) = self.peers.get_mut(slot.index()).and_then(Option::as_mut) else {
             return Drained::Nothing;
@@ -219,7 +220,7 @@ impl RelayCore {
         let mut turn = Turn {
             slot: slot.0,
             now,
-            max_bytes,
+            max_bytes: max_bytes.min(self.config.max_packet),
             requirement: peer.pow_requirement,
             content: 0,
             selected: &mut self.selected,

@@ -1,7 +1,7 @@
 //! What goes into a [`RelayCore`] and what comes out.
 
 use bytes::Bytes;
-use waku_wire::{WireEnvelope, pow::Pow};
+use waku_wire::{WireEnvelope, messages, pow::Pow};
 
 use crate::{PeerSlot, Rejection};
 
@@ -16,7 +16,8 @@ pub struct Config {
     pub max_remembered: usize,
     /// Topics indexed for all peers together; beyond it large sets are approximated by a filter.
     pub max_topics: usize,
-    /// Largest payload of a messages packet, in bytes: the packet limit that peers are known to have (§4.12).
+    /// Largest payload of a messages packet, in bytes, see [`messages::largest_packet`]. An envelope that fits none is
+    /// not pooled.
     pub max_packet: usize,
 }
 
@@ -27,7 +28,7 @@ impl Default for Config {
             max_bytes: 64 << 20,
             max_remembered: 1 << 19,
             max_topics: 1_000_000,
-            max_packet: 1 << 20,
+            max_packet: messages::largest_packet(1 << 20),
         }
     }
 }

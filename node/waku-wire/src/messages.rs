@@ -4,6 +4,22 @@ use bytes::Bytes;
 
 use crate::{WireEnvelope, WireError, rlp, rlp::Items};
 
+/// Largest payload of a packet that is not forced to be larger by one envelope, in bytes: keeps a session's writer from
+/// being busy with one packet for long.
+pub const NORMAL_PACKET: usize = 128 << 10;
+/// Largest payload that every peer takes by default, in bytes (§4.12).
+const NETWORK_LIMIT: usize = 1 << 20;
+/// What is left free below a limit, in bytes, for peers that count headers in.
+const MARGIN: usize = 1 << 10;
+
+/// Largest payload that a node sends, in bytes, which takes packets of `own_limit` bytes itself and grants its peers the
+/// same: 1 KiB below its own and the network's limit (§12 Q18, Q31), half a limit that is below 2 KiB.
+#[must_use]
+pub fn largest_packet(own_limit: usize) -> usize {
+    let limit = own_limit.min(NETWORK_LIMIT);
+    limit - MARGIN.min(limit / 2)
+}
+
 /// Reads a list of envelopes without copying them. Each holds a slice of `payload`.
 ///
 /// # Errors

@@ -32,7 +32,7 @@ use futures::future::BoxFuture;
 use mailserver::Mailserver;
 use relay::Admission;
 use tokio::{sync::Semaphore, time::MissedTickBehavior};
-use waku_wire::codes;
+use waku_wire::{codes, messages};
 
 pub use config::{Clock, Config};
 pub use metrics::Metrics;
@@ -76,7 +76,8 @@ impl Waku {
         mailserver: Option<Arc<Mailserver>>,
         metrics: Metrics,
     ) -> Arc<Self> {
-        let relay = relay::Config { max_packet: config.max_message_size, ..config.relay };
+        let relay =
+            relay::Config { max_packet: messages::largest_packet(config.max_message_size), ..config.relay };
         let node = Node {
             capabilities: [0, 1].map(|version| Capability { name: "waku".to_owned(), version }),
             admission: config.admission(mailserver.is_some()),

@@ -9,13 +9,9 @@ use bytes::Bytes;
 use devp2p::{LiveSource, LiveWaker};
 use parking_lot::Mutex;
 use relay::{Drained, PeerSlot, Prepared, RelayCore, SourceId, Stats, Verdict};
-use waku_wire::{EnvelopeHash, PeerSettings, codes};
+use waku_wire::{EnvelopeHash, PeerSettings, codes, messages};
 
 use crate::config::Clock;
-
-/// Largest gossip packet, unless one envelope alone is longer: keeps a session's writer from being busy with gossip for
-/// long (design: 128 KiB; every receiver takes 1 MiB).
-const MAX_GOSSIP_PACKET: usize = 128 << 10;
 
 /// Envelopes that one hold of the lock takes in: a packet of tens of thousands of tiny ones must not keep everybody else
 /// out until it is done.
@@ -175,7 +171,7 @@ impl LiveSource for Gossip {
             if seat.session != self.session {
                 return None;
             }
-            match inner.core.drain(self.slot, now, max_bytes.min(MAX_GOSSIP_PACKET)) {
+            match inner.core.drain(self.slot, now, max_bytes.min(messages::NORMAL_PACKET)) {
                 Drained::Packet(packet) => return Some((codes::MESSAGES, packet.payload)),
                 Drained::Nothing => return None,
                 // A long search lets others have the relay in between.

@@ -126,6 +126,21 @@ fn a_packet_keeps_its_limit_unless_one_envelope_alone_exceeds_it() {
     assert_eq!(sizes, [(2, false), (1, true), (1, false)]);
 }
 
+/// `spec/waku-mailserver.md` §12 Q18: whatever the caller allows, a packet keeps the limit that receivers have.
+#[test]
+fn q18_a_packet_never_exceeds_what_receivers_take() {
+    let mut core = RelayCore::new(Config { max_packet: 3000, ..Config::default() });
+    let e: Vec<_> = (0..100).map(|n| envelope(n, topic(1), NOW + 50, 200)).collect();
+    core.ingest(None, &batch(&e));
+    let slot = core.add_peer(SourceId(1), PeerInterest::Full, 0.0);
+    let (mut packets, mut got) = (0, 0);
+    while let Drained::Packet(packet) = core.drain(slot, NOW, usize::MAX) {
+        assert!(packet.payload.len() <= 3000, "{}", packet.payload.len());
+        (packets, got) = (packets + 1, got + packet.envelopes);
+    }
+    assert_eq!((packets, got), (8, 100), "13 of 216 bytes each");
+}
+
 /// A slot is used again only when no envelope names its former owner as holder.
 #[test]
 fn a_newcomer_in_an_old_slot_gets_everything() {

@@ -92,3 +92,18 @@ fn s31_s32_one_bad_byte_spoils_the_packet() {
     assert!(messages::decode(&Bytes::from_static(&[0xc0])).unwrap().is_empty(), "an empty list is valid");
     assert!(messages::decode(&Bytes::from_static(&[0x80])).is_err(), "an empty string is not");
 }
+
+/// §12 Q18, Q31: 1 KiB below one's own limit and the network's; half a limit too small for that.
+#[test]
+fn q18_q31_largest_packet() {
+    for (own, largest) in [
+        (1 << 20, (1 << 20) - 1024),
+        (10 << 20, (1 << 20) - 1024),
+        (4096, 3072),
+        (2048, 1024),
+        (1024, 512),
+        (1, 1),
+    ] {
+        assert_eq!(messages::largest_packet(own), largest, "{own}");
+    }
+}

@@ -206,6 +206,37 @@ async fn q18_packets_are_split() {
     assert!(packets < 20, "and not in more packets than needed: {packets}");
 }
 
+/// `spec/waku-mailserver.md` §12 Q02, Q18: no packet comes within 1 KiB of the own limit or the network's, and what fits
+/// no packet is refused rather than pooled.
+#[tokio::test]
+async fn q02_q18_packets_keep_below_every_limit() {
+    for (own, largest) in [(4096, 3072), (10 << 20, (1 << 20) - 1024)] {
+        let mut setup = Setup::confirming();
+        setup.config.max_message_size = own;
+        setup.config.min_pow = 0.0;
+        let server = setup.start();
+        let mut a = server.full().await;
+        // Five bytes of list header, and some 20 of an envelope around its data.
+        let fits = of_length(1, topic(1), NOW + 50, 50, largest - 30);
+        let small: Vec<_> = (2..20).map(|n| of_length(n, topic(1), NOW + 50, 50, 500)).collect();
+        for e in small.iter().chain([&fits]) {
+            assert_eq!(a.confirm(&[e]).await, []);
+        }
+        let huge = of_length(30, topic(1), NOW + 50, 50, largest);
+        let [(hash, 22, text)] = &a.confirm(&[&huge]).await[..] else { panic!("one record of code 22") };
+        assert_eq!(*hash, huge.hash());
+        assert!(text.starts_with("huge messages are not allowed ["), "{text}");
+        let mut b = server.full().await;
+        let mut got = 0;
+        while got < 19 {
+            let (_, payload) = b.recv().await;
+            assert!(payload.len() <= largest, "{} of {largest}", payload.len());
+            got += messages::decode(&payload).unwrap().len();
+        }
+        b.assert_kept().await;
+    }
+}
+
 /// Many peers, many senders: everyone has everything once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everyone_gets_everything_once() {
