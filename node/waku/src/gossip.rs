@@ -10,6 +10,7 @@ use crate::{
     confirm::{Confirmation, Records},
     metrics::{Metrics, RejectedPacket},
     shared::{Membership, SharedRelay},
+    skew::Times,
 };
 
 /// What relaying a packet leaves to be done.
@@ -18,6 +19,8 @@ pub(crate) struct Taken {
     pub(crate) submissions: Vec<Submission>,
     /// What to confirm, when this node confirms.
     pub(crate) confirmation: Option<Confirmation>,
+    /// The times its envelopes were from.
+    pub(crate) times: Times,
 }
 
 /// What [`take_in`] needs of the node.
@@ -38,12 +41,16 @@ impl Gossip<'_> {
         };
         self.metrics.received.inc_by(envelopes.len() as u64);
         let (now, highest) = (self.relay.now(), self.relay.highest_requirement());
+        let mut times = Times { envelopes: envelopes.len(), ..Times::default() };
         let mut records = Records::default();
         let mut prepared = Vec::with_capacity(envelopes.len());
         for envelope in envelopes {
             match self.admission.check(now, &envelope, highest) {
                 Ok(pow) => prepared.push(Prepared { envelope, pow }),
-                Err(rejection) => self.reject(&mut records, envelope.hash(), &rejection),
+                Err(rejection) => {
+                    times.refused(&rejection);
+                    self.reject(&mut records, envelope.hash(), &rejection);
+                }
             }
         }
         let verdicts = member.ingest(&prepared);
@@ -81,7 +88,7 @@ impl Gossip<'_> {
         self.metrics.count_cached("miss", misses);
         let confirmation =
             self.confirmations.then(|| Confirmation::new(messages::batch_hash(payload), records));
-        Some(Taken { submissions, confirmation })
+        Some(Taken { submissions, confirmation, times })
     }
 
     /// Discards a packet of a blacklisted peer, which is to notice nothing (§2.7).
@@ -91,7 +98,8 @@ impl Gossip<'_> {
             return None;
         }
         let confirm = || Confirmation::new(messages::batch_hash(payload), Records::default());
-        Some(Taken { submissions: Vec::new(), confirmation: self.confirmations.then(confirm) })
+        let confirmation = self.confirmations.then(confirm);
+        Some(Taken { submissions: Vec::new(), confirmation, times: Times::default() })
     }
 
     fn reject(&self, records: &mut Records, hash: EnvelopeHash, rejection: &Rejection) {

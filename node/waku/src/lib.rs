@@ -21,6 +21,7 @@ mod metrics;
 mod rate;
 mod session;
 mod shared;
+mod skew;
 mod source;
 mod throttle;
 
@@ -41,6 +42,7 @@ pub use relay::Stats;
 
 use rate::Limiter;
 use shared::SharedRelay;
+use skew::Warnings;
 
 /// Between two looks at what has expired (`spec/waku-mailserver.md` §2.8).
 const EXPIRY_TICK: Duration = Duration::from_secs(1);
@@ -62,6 +64,7 @@ pub(crate) struct Node {
     pub(crate) confirmation_room: Arc<Semaphore>,
     pub(crate) limiter: Option<Arc<Limiter>>,
     pub(crate) metrics: Metrics,
+    pub(crate) clock_warnings: Warnings,
     /// The per-process key of address prefixes.
     pub(crate) sources: RandomState,
 }
@@ -87,6 +90,7 @@ impl Waku {
             confirmation_room: Arc::new(Semaphore::new(confirm::MAX_WAITING_BYTES_OF_ALL)),
             limiter: config.limits.clone().map(Limiter::new),
             metrics,
+            clock_warnings: Warnings::default(),
             sources: RandomState::new(),
             config,
         };

@@ -7,6 +7,7 @@ use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use devp2p::{Lane, Message, Peer, PeerSender, ProtocolError};
+use enode::NodeId;
 use tokio::time::timeout;
 use waku_wire::{MessageResponse, PeerSettings, ProtocolVersion, StatusOptions, codes, decode_batch_ack};
 
@@ -18,6 +19,7 @@ use crate::{
     metrics::RejectedPacket,
     rate::SessionLimiter,
     shared::Membership,
+    skew::{PeerTimes, Times, Warnings},
     source::source_of,
     throttle::Throttle,
 };
@@ -49,6 +51,8 @@ pub(crate) async fn run(node: Arc<Node>, mut peer: Peer) -> Result<(), ProtocolE
         sender,
         updates: Throttle::default(),
         confirmer,
+        peer_id: peer.info.id,
+        times: PeerTimes::default(),
         node,
     };
     let read = async {
@@ -103,6 +107,8 @@ struct Session {
     updates: Throttle,
     requests: Option<Requests>,
     confirmer: Confirmer,
+    peer_id: NodeId,
+    times: PeerTimes,
 }
 
 impl Session {
@@ -165,7 +171,10 @@ impl Session {
         } else {
             gossip.take_in(&self.member, &message.payload)
         };
-        let Some(Taken { submissions, confirmation }) = taken else { return };
+        let Some(Taken { submissions, confirmation, times }) = taken else { return };
+        if let Some(skewed) = self.times.add(Instant::now(), times) {
+            warn_of_times(&node.clock_warnings, self.peer_id, skewed);
+        }
         let mut submitted = None;
         if let Some(archive) = &node.archive
             && !submissions.is_empty()
@@ -203,5 +212,16 @@ impl Session {
                 self.node.metrics.packet_rejected(RejectedPacket::InvalidSettings);
             }
         }
+    }
+}
+
+/// Says whose envelopes are from another time, unless that was said a moment ago.
+fn warn_of_times(warnings: &Warnings, peer: NodeId, times: Times) {
+    if warnings.allow(Instant::now()) {
+        let Times { envelopes, in_future, very_old } = times;
+        tracing::warn!(
+            %peer, envelopes, in_future, very_old,
+            "envelopes of a peer are from another time: look whether its clock is wrong or this machine's"
+        );
     }
 }
