@@ -19,11 +19,19 @@ pub struct Admission {
     pub max_remaining_life: u32,
     /// Topics that this node wants.
     pub interest: PeerInterest,
+    /// Topics that it takes beside them: those it wanted a moment ago.
+    pub tolerated: Option<PeerInterest>,
 }
 
 impl Default for Admission {
     fn default() -> Self {
-        Self { min_pow: 0.000_002, max_size: 1 << 20, max_remaining_life: 600, interest: PeerInterest::Full }
+        Self {
+            min_pow: 0.000_002,
+            max_size: 1 << 20,
+            max_remaining_life: 600,
+            interest: PeerInterest::Full,
+            tolerated: None,
+        }
     }
 }
 
@@ -148,7 +156,8 @@ impl Admission {
         if !pow.resolve(envelope, self.min_pow) {
             return Err(Rejection::LowPow { hash: envelope.hash(), pow: pow.value() });
         }
-        if !self.interest.wants(envelope.topic()) {
+        let wanted = |interest: &PeerInterest| interest.wants(envelope.topic());
+        if !wanted(&self.interest) && !self.tolerated.as_ref().is_some_and(wanted) {
             return Err(match self.interest {
                 PeerInterest::Topics(_) => Rejection::NoTopicMatch,
                 PeerInterest::Bloom(_) | PeerInterest::Full => Rejection::NoBloomMatch,

@@ -59,6 +59,26 @@ pub struct StatusOptions {
 }
 
 impl StatusOptions {
+    /// These options, and those of `base` where they say nothing; an interest of either kind takes the place of both.
+    #[must_use]
+    pub fn over(&self, base: Self) -> Self {
+        let changed = self.clone();
+        let interest = if changed.bloom.is_some() || changed.topics.is_some() {
+            (changed.bloom, changed.topics)
+        } else {
+            (base.bloom, base.topics)
+        };
+        Self {
+            pow_requirement: changed.pow_requirement.or(base.pow_requirement),
+            bloom: interest.0,
+            light_node: changed.light_node.or(base.light_node),
+            confirmations: changed.confirmations.or(base.confirmations),
+            packet_limits: changed.packet_limits.or(base.packet_limits),
+            topics: interest.1,
+            bytes_limits: changed.bytes_limits.or(base.bytes_limits),
+        }
+    }
+
     /// The payload of a status packet (code 0).
     #[must_use]
     pub fn encode_status(&self, version: ProtocolVersion) -> Vec<u8> {

@@ -60,9 +60,14 @@ impl Config {
         }
     }
 
+    /// Whether everything is wanted whatever else is set.
+    pub(crate) fn takes_everything(&self, mailserver: bool) -> bool {
+        self.full_node || mailserver
+    }
+
     /// Whether nothing is wanted. A mailserver archives everything, whatever else is set.
     fn wants_nothing(&self, mailserver: bool) -> bool {
-        self.light_client && !self.full_node && !mailserver
+        self.light_client && !self.takes_everything(mailserver)
     }
 
     /// What gossip envelopes must be like.
@@ -77,6 +82,7 @@ impl Config {
             max_size: self.max_message_size,
             max_remaining_life: self.max_remaining_life,
             interest,
+            tolerated: None,
         }
     }
 

@@ -60,7 +60,7 @@ impl Gossip<'_> {
             let submit = match verdict {
                 Verdict::New => {
                     misses += 1;
-                    self.metrics.size.observe(size(envelope.size()));
+                    self.metrics.observe_size(envelope.size());
                     self.archiving
                 }
                 Verdict::Duplicate { archived } => {
@@ -110,9 +110,4 @@ impl Gossip<'_> {
             records.push(hash, code, || rejection.to_string());
         }
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "sizes are far below 2^53")]
-fn size(bytes: usize) -> f64 {
-    bytes as f64
 }

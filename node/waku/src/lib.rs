@@ -17,7 +17,9 @@ mod config;
 mod confirm;
 mod gossip;
 mod history;
+mod local;
 mod metrics;
+mod post;
 mod rate;
 mod session;
 mod shared;
@@ -25,21 +27,28 @@ mod skew;
 mod source;
 mod throttle;
 
-use std::{fmt, hash::RandomState, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    hash::RandomState,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use archive::Writer;
 use devp2p::{Capability, Peer, Protocol, ProtocolError};
 use futures::future::BoxFuture;
 use mailserver::Mailserver;
-use relay::Admission;
 use tokio::{sync::Semaphore, time::MissedTickBehavior};
-use waku_wire::{codes, messages};
+use waku_wire::{Bloom, WireEnvelope, codes, messages};
 
 pub use config::{Clock, Config};
+pub use local::SettingError;
 pub use metrics::Metrics;
+pub use post::PostError;
 pub use rate::{Limits, Rates};
 pub use relay::Stats;
 
+use local::Local;
 use rate::Limiter;
 use shared::SharedRelay;
 use skew::Warnings;
@@ -56,7 +65,7 @@ pub struct Waku {
 pub(crate) struct Node {
     pub(crate) config: Config,
     capabilities: [Capability; 2],
-    pub(crate) admission: Admission,
+    pub(crate) local: Local,
     pub(crate) relay: Arc<SharedRelay>,
     pub(crate) archive: Option<Writer>,
     pub(crate) mailserver: Option<Arc<Mailserver>>,
@@ -83,7 +92,10 @@ impl Waku {
             relay::Config { max_packet: messages::largest_packet(config.max_message_size), ..config.relay };
         let node = Node {
             capabilities: [0, 1].map(|version| Capability { name: "waku".to_owned(), version }),
-            admission: config.admission(mailserver.is_some()),
+            local: Local::new(
+                config.admission(mailserver.is_some()),
+                config.takes_everything(mailserver.is_some()),
+            ),
             relay: Arc::new(SharedRelay::new(relay, config.clock.clone())),
             archive,
             mailserver,
@@ -116,7 +128,34 @@ impl Waku {
     /// Least proof of work of gossip envelopes.
     #[must_use]
     pub fn min_pow(&self) -> f64 {
-        self.node.config.min_pow
+        self.node.local.min_pow()
+    }
+
+    /// Asks for this much proof of work from now on, and tells all peers. What was enough before still is for 10 s
+    /// (`spec/waku-mailserver.md` §2.9). Lost on restart.
+    ///
+    /// # Errors
+    /// [`SettingError::Pow`].
+    pub fn set_min_pow(&self, min_pow: f64) -> Result<(), SettingError> {
+        self.node.local.set_min_pow(Instant::now(), min_pow)
+    }
+
+    /// Takes in the topics of this filter from now on, and tells all peers. What was taken in before still is for 10 s
+    /// (`spec/waku-mailserver.md` §2.9). Lost on restart.
+    ///
+    /// # Errors
+    /// [`SettingError::TakesEverything`].
+    pub fn set_bloom(&self, bloom: Bloom) -> Result<(), SettingError> {
+        self.node.local.set_bloom(Instant::now(), bloom)
+    }
+
+    /// Relays an envelope of this node, whatever it is interested in itself; with an archive, returns when it is durable.
+    /// Posting the same one again is no error.
+    ///
+    /// # Errors
+    /// [`PostError`].
+    pub async fn post(&self, envelope: WireEnvelope) -> Result<(), PostError> {
+        self.node.post(envelope).await
     }
 
     /// Largest packet and envelope, in bytes.

@@ -88,6 +88,12 @@ impl Metrics {
         self.cache_failures.with_label_values(&[rejection.label()]).inc();
     }
 
+    /// The [`waku_wire::WireEnvelope::size`] of an envelope that was pooled.
+    #[expect(clippy::cast_precision_loss, reason = "sizes are far below 2^53")]
+    pub(crate) fn observe_size(&self, size: usize) {
+        self.size.observe(size as f64);
+    }
+
     pub(crate) fn count_cached(&self, label: &str, count: usize) {
         if count > 0 {
             self.cached.with_label_values(&[label]).inc_by(count as u64);

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Instant};
 use bytes::Bytes;
 use devp2p::{Lane, Message, Peer, PeerSender, ProtocolError};
 use enode::NodeId;
-use tokio::time::timeout;
+use tokio::{sync::watch, time::timeout};
 use waku_wire::{MessageResponse, PeerSettings, ProtocolVersion, StatusOptions, codes, decode_batch_ack};
 
 use crate::{
@@ -31,13 +31,16 @@ pub(crate) async fn run(node: Arc<Node>, mut peer: Peer) -> Result<(), ProtocolE
         _ => ProtocolVersion::V1,
     };
     let sender = peer.sender();
-    let Some(settings) = shake_hands(&node, &mut peer, &sender, version).await? else { return Ok(()) };
+    let mut changes = node.local.changes();
+    let own = changes.borrow_and_update().over(node.config.status(version, node.mailserver.is_some()));
+    let Some(settings) = shake_hands(&node, &mut peer, &sender, version, &own).await? else { return Ok(()) };
     let address = peer.info.remote_addr.ip();
     let source = source_of(&node.sources, address);
     let member = node.relay.join(source, &settings, sender.waker());
     sender.set_live_source(member.live_source());
     let (confirmer, confirm) =
         Confirmer::new(Arc::clone(&node.relay), Arc::clone(&node.confirmation_room), sender.clone());
+    let announce = announce(changes, version, sender.clone());
     let mut session = Session {
         requests: node.mailserver.clone().map(|it| Requests::new(it, peer.info.id, sender.clone())),
         limiter: node
@@ -65,7 +68,19 @@ pub(crate) async fn run(node: Arc<Node>, mut peer: Peer) -> Result<(), ProtocolE
     tokio::select! {
         ended = read => ended,
         () = confirm => Ok(()),
+        () = announce => Ok(()),
     }
+}
+
+/// Tells the peer each change of this node's settings (§2.9). Never ends before the session does.
+async fn announce(mut changes: watch::Receiver<StatusOptions>, version: ProtocolVersion, sender: PeerSender) {
+    while changes.changed().await.is_ok() {
+        let update = Bytes::from(changes.borrow_and_update().encode_update(version));
+        if sender.send(Lane::Control, codes::STATUS_UPDATE, update).await.is_err() {
+            break;
+        }
+    }
+    std::future::pending().await
 }
 
 /// Exchanges statuses; `None` when the session ended meanwhile.
@@ -74,10 +89,11 @@ async fn shake_hands(
     peer: &mut Peer,
     sender: &PeerSender,
     version: ProtocolVersion,
+    own: &StatusOptions,
 ) -> Result<Option<PeerSettings>, ProtocolError> {
     let failed = |why: String| ProtocolError::subprotocol(format!("waku handshake: {why}"));
-    let status = node.config.status(version, node.mailserver.is_some()).encode_status(version);
-    if sender.send(Lane::Control, codes::STATUS, Bytes::from(status)).await.is_err() {
+    let status = Bytes::from(own.encode_status(version));
+    if sender.send(Lane::Control, codes::STATUS, status).await.is_err() {
         return Ok(None);
     }
     let wait = node.config.handshake_timeout;
@@ -159,9 +175,10 @@ impl Session {
 
     async fn messages(&mut self, message: Message) {
         let node = &self.node;
+        let admission = node.local.admission(Instant::now());
         let gossip = Gossip {
             relay: &node.relay,
-            admission: &node.admission,
+            admission: &admission,
             metrics: &node.metrics,
             confirmations: node.config.confirmations,
             archiving: node.archive.is_some(),

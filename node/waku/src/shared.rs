@@ -77,6 +77,26 @@ impl SharedRelay {
         Membership { relay: self.clone(), slot, session }
     }
 
+    /// Takes in an envelope of this node itself and wakes who is to get it.
+    pub(crate) fn ingest_own(&self, prepared: &Prepared) -> Option<Verdict> {
+        self.ingest(None, std::slice::from_ref(prepared)).pop()
+    }
+
+    /// One hold of the lock; wake-ups follow.
+    fn ingest(&self, from: Option<PeerSlot>, turn: &[Prepared]) -> Vec<Verdict> {
+        let (verdicts, wakers) = {
+            let mut inner = self.inner.lock();
+            let outcome = inner.core.ingest(from, turn);
+            let waker = |slot: &PeerSlot| Some(inner.seats.get(slot.index())?.as_ref()?.waker.clone());
+            let wakers: Vec<LiveWaker> = outcome.woken.iter().filter_map(waker).collect();
+            (outcome.verdicts, wakers)
+        };
+        for waker in wakers {
+            waker.wake();
+        }
+        verdicts
+    }
+
     pub(crate) fn set_archived<'a>(&self, hashes: impl IntoIterator<Item = &'a EnvelopeHash>) {
         self.inner.lock().core.set_archived(hashes);
     }
@@ -113,21 +133,8 @@ pub(crate) struct Membership {
 impl Membership {
     /// Takes in one packet's envelopes and wakes who is to get them. One verdict an envelope.
     pub(crate) fn ingest(&self, batch: &[Prepared]) -> Vec<Verdict> {
-        let mut verdicts = Vec::with_capacity(batch.len());
-        for turn in batch.chunks(INGEST_TURN) {
-            let (outcome, wakers) = {
-                let mut inner = self.relay.inner.lock();
-                let outcome = inner.core.ingest(Some(self.slot), turn);
-                let waker = |slot: &PeerSlot| Some(inner.seats.get(slot.index())?.as_ref()?.waker.clone());
-                let wakers: Vec<LiveWaker> = outcome.woken.iter().filter_map(waker).collect();
-                (outcome, wakers)
-            };
-            for waker in wakers {
-                waker.wake();
-            }
-            verdicts.extend(outcome.verdicts);
-        }
-        verdicts
+        let turns = batch.chunks(INGEST_TURN);
+        turns.flat_map(|turn| self.relay.ingest(Some(self.slot), turn)).collect()
     }
 
     /// Puts changed settings in force. Whether the peer is to be drained.

@@ -115,6 +115,17 @@ fn step_5_interest() {
     admission(PeerInterest::bloom(Bloom::of_topic(Topic([1, 2, 3, 4])))).check(NOW, &envelope, 0.0).unwrap();
 }
 
+/// `spec/waku-mailserver.md` §2.7 step 5: the tolerance set is asked after the current one.
+#[test]
+fn step_5_tolerance() {
+    let envelope = sent(NOW, 50);
+    let topics = |topics: &[Topic]| PeerInterest::topics(topics.to_vec());
+    let admission = |tolerated| Admission { interest: topics(&[]), tolerated, ..Admission::default() };
+    admission(Some(topics(&[Topic([1, 2, 3, 4])]))).check(NOW, &envelope, 0.0).unwrap();
+    let result = admission(Some(topics(&[Topic([1, 2, 3, 5])]))).check(NOW, &envelope, 0.0);
+    assert_rejected(result, "no_topic_interest_match", Some(22), "envelope does not match topic interest");
+}
+
 /// The first failing check wins.
 #[test]
 fn order_of_checks() {
@@ -123,6 +134,7 @@ fn order_of_checks() {
         max_size: 1,
         max_remaining_life: 1,
         interest: PeerInterest::topics(vec![]),
+        tolerated: None,
     };
     let label = |admission: &Admission, envelope| admission.check(NOW, &envelope, 0.0).unwrap_err().label();
     assert_eq!(label(&strict, sent(NOW + 11, 50)), "in_future");

@@ -192,3 +192,14 @@ fn s12_ten_thousand_topics() {
         Err(WireError::TooManyTopics { max: 10_000 })
     );
 }
+
+/// `spec/waku-mailserver.md` §2.9: what a status says after a change.
+#[test]
+fn section_2_9_changed_options_take_the_place_of_others() {
+    let base = full_node(V1);
+    assert_eq!(StatusOptions::default().over(base.clone()), base);
+    let pow = StatusOptions { pow_requirement: Some(0.5), ..StatusOptions::default() };
+    assert_eq!(pow.over(base.clone()), StatusOptions { pow_requirement: Some(0.5), ..base.clone() });
+    let topics = StatusOptions { topics: Some(vec![]), ..StatusOptions::default() };
+    assert_eq!(topics.over(base.clone()), StatusOptions { topics: Some(vec![]), bloom: None, ..base });
+}

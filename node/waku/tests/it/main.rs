@@ -11,5 +11,6 @@ mod light;
 mod malformed;
 mod nodes;
 mod rates;
+mod settings;
 mod support;
 mod versions;
