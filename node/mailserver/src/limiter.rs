@@ -24,6 +24,14 @@ impl Limiter {
         Self { limit, last: HashMap::new(), purged: None }
     }
 
+    /// Changes the limit; who was served is remembered.
+    pub(crate) fn set(&mut self, limit: Duration) {
+        self.limit = limit;
+        if limit.is_zero() {
+            self.last = HashMap::new();
+        }
+    }
+
     /// Whether `peer` may be served at `now`. If so its wait begins anew; a refusal does not extend it.
     pub(crate) fn allow(&mut self, peer: NodeId, now: Instant) -> bool {
         if self.limit.is_zero() {
@@ -94,6 +102,19 @@ mod tests {
         let mut limiter = Limiter::new(Duration::ZERO);
         assert!(limiter.allow(peer(1), Instant::now()) && limiter.allow(peer(1), Instant::now()));
         assert!(limiter.last.is_empty());
+    }
+
+    #[test]
+    fn a_changed_limit_holds_for_who_was_served_before() {
+        let now = Instant::now() + Duration::from_secs(60);
+        let mut limiter = Limiter::new(Duration::from_secs(5));
+        assert!(limiter.allow(peer(1), now));
+        limiter.set(Duration::from_secs(1));
+        assert!(limiter.allow(peer(1), now + Duration::from_secs(2)));
+        limiter.set(Duration::from_secs(10));
+        assert!(!limiter.allow(peer(1), now + Duration::from_secs(8)));
+        limiter.set(Duration::ZERO);
+        assert!(limiter.allow(peer(1), now + Duration::from_secs(8)) && limiter.last.is_empty());
     }
 
     #[test]

@@ -125,6 +125,11 @@ impl Mailserver {
         *self.key.write() = key;
     }
 
+    /// Changes the shortest time between two requests of one peer; zero: none.
+    pub fn set_rate_limit(&self, limit: Duration) {
+        self.limiter.lock().set(limit);
+    }
+
     /// Serves one request of `peer`: bundles, then exactly one completion. Bytes that are no request at all get no answer
     /// (S78). Dropping the future ends serving.
     pub(crate) async fn serve(&self, peer: NodeId, payload: &Bytes, sink: &impl Deliver) {

@@ -88,7 +88,12 @@ impl Config {
 
     /// What this node announces. As the reference, a light client without bloom filter mode announces no interest at
     /// all, which peers take for a full node (§2.11).
-    pub(crate) fn status(&self, version: ProtocolVersion, mailserver: bool) -> StatusOptions {
+    pub(crate) fn status(
+        &self,
+        version: ProtocolVersion,
+        mailserver: bool,
+        limits: Option<&Limits>,
+    ) -> StatusOptions {
         let bloom = if self.full_node {
             Some(Bloom::FULL)
         } else {
@@ -97,7 +102,7 @@ impl Config {
         let announced = |of: fn(&Rates) -> u64| {
             let of_both =
                 |limits: &Limits| RateLimits { ip: of(&limits.source), peer: of(&limits.peer), topic: 0 };
-            self.limits.as_ref().map_or_else(RateLimits::default, of_both)
+            limits.map_or_else(RateLimits::default, of_both)
         };
         StatusOptions {
             pow_requirement: Some(self.min_pow),
@@ -137,7 +142,7 @@ mod tests {
     }
 
     fn announced(config: &Config, version: ProtocolVersion) -> String {
-        hex::encode(config.status(version, true).encode_status(version))
+        hex::encode(config.status(version, true, None).encode_status(version))
     }
 
     #[test]
@@ -161,7 +166,7 @@ mod tests {
             peer: Rates { packets: 5, bytes: 1000 },
             ..Limits::default()
         };
-        let status = Config { limits: Some(limits), ..config() }.status(ProtocolVersion::V1, false);
+        let status = config().status(ProtocolVersion::V1, false, Some(&limits));
         assert_eq!(status.packet_limits, Some(RateLimits { ip: 10, peer: 5, topic: 0 }));
         assert_eq!(status.bytes_limits, Some(RateLimits { ip: 2000, peer: 1000, topic: 0 }));
     }
@@ -170,15 +175,15 @@ mod tests {
     fn section_2_11_a_light_client_wants_nothing_and_says_so_in_bloom_filter_mode_only() {
         let light = Config { light_client: true, ..config() };
         assert_eq!(light.admission(false).interest, PeerInterest::bloom(Bloom::EMPTY));
-        assert_eq!(light.status(ProtocolVersion::V1, false).bloom, None);
+        assert_eq!(light.status(ProtocolVersion::V1, false, None).bloom, None);
         let announcing = Config { bloom_filter_mode: true, ..light };
-        assert_eq!(announcing.status(ProtocolVersion::V1, false).bloom, Some(vec![0; 64]));
+        assert_eq!(announcing.status(ProtocolVersion::V1, false, None).bloom, Some(vec![0; 64]));
     }
 
     #[test]
     fn q08_a_mailserver_takes_everything_whatever_else_is_set() {
         let light = Config { light_client: true, bloom_filter_mode: true, ..config() };
         assert_eq!(light.admission(true).interest, PeerInterest::Full);
-        assert_eq!(light.status(ProtocolVersion::V1, true).bloom, None);
+        assert_eq!(light.status(ProtocolVersion::V1, true, None).bloom, None);
     }
 }

@@ -71,7 +71,7 @@ pub(crate) struct Node {
     pub(crate) mailserver: Option<Arc<Mailserver>>,
     /// See [`confirm::MAX_WAITING_BYTES_OF_ALL`].
     pub(crate) confirmation_room: Arc<Semaphore>,
-    pub(crate) limiter: Option<Arc<Limiter>>,
+    pub(crate) limiter: Arc<Limiter>,
     pub(crate) metrics: Metrics,
     pub(crate) clock_warnings: Warnings,
     /// The per-process key of address prefixes.
@@ -100,7 +100,7 @@ impl Waku {
             archive,
             mailserver,
             confirmation_room: Arc::new(Semaphore::new(confirm::MAX_WAITING_BYTES_OF_ALL)),
-            limiter: config.limits.clone().map(Limiter::new),
+            limiter: Limiter::new(config.limits.clone()),
             metrics,
             clock_warnings: Warnings::default(),
             sources: RandomState::new(),
@@ -147,6 +147,12 @@ impl Waku {
     /// [`SettingError::TakesEverything`].
     pub fn set_bloom(&self, bloom: Bloom) -> Result<(), SettingError> {
         self.node.local.set_bloom(Instant::now(), bloom)
+    }
+
+    /// Limits what peers send from now on, those that are connected too; `None` is no limit. Announced to peers that
+    /// connect after it (`spec/waku-mailserver.md` §4.13).
+    pub fn set_limits(&self, limits: Option<Limits>) {
+        self.node.limiter.set(limits);
     }
 
     /// Relays an envelope of this node, whatever it is interested in itself; with an archive, returns when it is durable.

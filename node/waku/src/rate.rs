@@ -7,12 +7,15 @@
 use std::{
     collections::{HashMap, HashSet},
     net::IpAddr,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Instant,
 };
 
 use enode::NodeId;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use relay::SourceId;
 
 /// Exceedings of a session that are forgiven in a second.
@@ -90,11 +93,22 @@ impl Meter {
 }
 
 /// The limiter of a node.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Limiter {
-    limits: Limits,
-    /// By prefix: its sessions and its buckets. An entry lives as long as it has sessions.
-    sources: Mutex<HashMap<SourceId, (usize, Meter)>>,
+    /// `None`: off.
+    limits: RwLock<Option<Arc<Limits>>>,
+    /// How often they were changed.
+    generation: AtomicU64,
+    /// By prefix. An entry lives as long as it has sessions.
+    sources: Mutex<HashMap<SourceId, Source>>,
+}
+
+/// The sessions of a prefix and their common buckets, made for this generation of limits.
+#[derive(Debug)]
+struct Source {
+    sessions: usize,
+    generation: u64,
+    meter: Meter,
 }
 
 /// What a packet exceeded.
@@ -107,27 +121,50 @@ pub(crate) struct Exceeded {
 }
 
 impl Limiter {
-    pub(crate) fn new(limits: Limits) -> Arc<Self> {
-        Arc::new(Self { limits, sources: Mutex::default() })
+    pub(crate) fn new(limits: Option<Limits>) -> Arc<Self> {
+        Arc::new(Self { limits: RwLock::new(limits.map(Arc::new)), ..Self::default() })
     }
 
-    /// Begins a session; `None` when it is never limited.
-    pub(crate) fn session(
-        self: &Arc<Self>,
-        id: &NodeId,
-        address: IpAddr,
-        source: SourceId,
-        now: Instant,
-    ) -> Option<SessionLimiter> {
-        let exempt = &self.limits;
-        if exempt.exempt_ids.contains(id) || exempt.exempt_addresses.contains(&address.to_canonical()) {
-            return None;
-        }
+    /// The limits in force.
+    pub(crate) fn limits(&self) -> Option<Arc<Limits>> {
+        self.limits.read().clone()
+    }
+
+    /// Changes the limits of all sessions; each has what it exceeded so far forgiven.
+    pub(crate) fn set(&self, limits: Option<Limits>) {
+        let mut current = self.limits.write();
+        *current = limits.map(Arc::new);
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// Begins a session.
+    pub(crate) fn session(self: &Arc<Self>, id: NodeId, address: IpAddr, source: SourceId) -> SessionLimiter {
+        SessionLimiter { limiter: Arc::clone(self), id, address, source, generation: None, limited: None }
+    }
+
+    fn enter(&self, source: SourceId, limits: &Limits, generation: u64, now: Instant) {
         let mut sources = self.sources.lock();
-        sources.entry(source).or_insert_with(|| (0, Meter::new(self.limits.source, now))).0 += 1;
-        drop(sources);
-        let peer = Meter::new(self.limits.peer, now);
-        Some(SessionLimiter { limiter: Arc::clone(self), source, peer, exceedings: 0.0, at: now })
+        let fresh = || Source { sessions: 0, generation, meter: Meter::new(limits.source, now) };
+        let entry = sources.entry(source).or_insert_with(fresh);
+        if entry.generation < generation {
+            *entry = Source { sessions: entry.sessions, ..fresh() };
+        }
+        entry.sessions += 1;
+    }
+
+    fn leave(&self, source: SourceId) {
+        let mut sources = self.sources.lock();
+        if let Some(entry) = sources.get_mut(&source) {
+            entry.sessions -= 1;
+            if entry.sessions == 0 {
+                sources.remove(&source);
+            }
+        }
+    }
+
+    /// Whether a packet is within what its prefix may send.
+    fn within(&self, source: SourceId, now: Instant, bytes: usize) -> bool {
+        self.sources.lock().get_mut(&source).is_none_or(|entry| entry.meter.within(now, bytes))
     }
 }
 
@@ -135,39 +172,67 @@ impl Limiter {
 #[derive(Debug)]
 pub(crate) struct SessionLimiter {
     limiter: Arc<Limiter>,
+    id: NodeId,
+    address: IpAddr,
     source: SourceId,
+    /// Of the limits that it knows.
+    generation: Option<u64>,
+    /// `None`: never limited.
+    limited: Option<Limited>,
+}
+
+#[derive(Debug)]
+struct Limited {
+    tolerance: u32,
     peer: Meter,
     exceedings: f64,
     at: Instant,
 }
 
 impl SessionLimiter {
-    /// Counts a packet of `bytes`.
-    pub(crate) fn count(&mut self, now: Instant, bytes: usize) -> Exceeded {
-        let mut sources = self.limiter.sources.lock();
-        let source = sources.get_mut(&self.source).is_some_and(|(_, meter)| !meter.within(now, bytes));
-        drop(sources);
-        let peer = !self.peer.within(now, bytes);
-        if !source && !peer {
-            return Exceeded::default();
+    /// Counts a packet of `bytes`; `None` when this session is not limited.
+    pub(crate) fn count(&mut self, now: Instant, bytes: usize) -> Option<Exceeded> {
+        let generation = self.limiter.generation.load(Ordering::Acquire);
+        if self.generation != Some(generation) {
+            self.renew(generation, now);
         }
-        let elapsed = now.saturating_duration_since(self.at).as_secs_f64();
-        self.exceedings = (self.exceedings - elapsed * FORGIVEN_PER_SECOND).max(0.0) + 1.0;
-        self.at = now;
-        let tolerance = self.limiter.limits.tolerance;
-        Exceeded { source, peer, intolerable: tolerance > 0 && self.exceedings >= f64::from(tolerance) }
+        let Limited { tolerance, peer, exceedings, at } = self.limited.as_mut()?;
+        let source = !self.limiter.within(self.source, now, bytes);
+        let peer = !peer.within(now, bytes);
+        if !source && !peer {
+            return Some(Exceeded::default());
+        }
+        let elapsed = now.saturating_duration_since(*at).as_secs_f64();
+        *exceedings = (*exceedings - elapsed * FORGIVEN_PER_SECOND).max(0.0) + 1.0;
+        *at = now;
+        let intolerable = *tolerance > 0 && *exceedings >= f64::from(*tolerance);
+        Some(Exceeded { source, peer, intolerable })
+    }
+
+    /// Takes up the limits in force.
+    fn renew(&mut self, generation: u64, now: Instant) {
+        self.end();
+        self.generation = Some(generation);
+        let Some(limits) = self.limiter.limits() else { return };
+        let exempt = limits.exempt_ids.contains(&self.id)
+            || limits.exempt_addresses.contains(&self.address.to_canonical());
+        if !exempt {
+            self.limiter.enter(self.source, &limits, generation, now);
+            let peer = Meter::new(limits.peer, now);
+            self.limited = Some(Limited { tolerance: limits.tolerance, peer, exceedings: 0.0, at: now });
+        }
+    }
+
+    fn end(&mut self) {
+        if self.limited.take().is_some() {
+            self.limiter.leave(self.source);
+        }
     }
 }
 
 impl Drop for SessionLimiter {
     fn drop(&mut self) {
-        let mut sources = self.limiter.sources.lock();
-        if let Some((sessions, _)) = sources.get_mut(&self.source) {
-            *sessions -= 1;
-            if *sessions == 0 {
-                sources.remove(&self.source);
-            }
-        }
+        self.end();
     }
 }
 
@@ -192,9 +257,8 @@ mod tests {
     /// Exceedings by prefix and by session of so many packets of `bytes` at once.
     fn burst(limits: Limits, packets: usize, bytes: usize) -> (usize, usize) {
         let now = Instant::now();
-        let limiter = Limiter::new(limits);
-        let Some(mut session) = limiter.session(&PEER, address(), SOURCE, now) else { return (0, 0) };
-        let counted: Vec<Exceeded> = (0..packets).map(|_| session.count(now, bytes)).collect();
+        let mut session = Limiter::new(Some(limits)).session(PEER, address(), SOURCE);
+        let counted: Vec<Exceeded> = (0..packets).filter_map(|_| session.count(now, bytes)).collect();
         let of = |exceeded: fn(&Exceeded) -> bool| counted.iter().filter(|it| exceeded(it)).count();
         assert_eq!(of(|it| it.intolerable), 0, "without a tolerance nothing is intolerable");
         (of(|it| it.source), of(|it| it.peer))
@@ -214,9 +278,9 @@ mod tests {
 
     #[test]
     fn q20_small_rates_refill() {
-        let (limiter, start) = (Limiter::new(limits(0, 2)), Instant::now());
-        let mut session = limiter.session(&PEER, address(), SOURCE, start).unwrap();
-        let mut exceeds = |ms| session.count(start + Duration::from_millis(ms), 1).peer;
+        let (limiter, start) = (Limiter::new(Some(limits(0, 2))), Instant::now());
+        let mut session = limiter.session(PEER, address(), SOURCE);
+        let mut exceeds = |ms| session.count(start + Duration::from_millis(ms), 1).unwrap().peer;
         assert_eq!(
             [0, 0, 0, 490, 510, 900, 1020].map(&mut exceeds),
             [false, false, true, true, false, true, false]
@@ -226,28 +290,50 @@ mod tests {
 
     #[test]
     fn q21_exceedings_are_counted_by_session_and_forgiven() {
-        let limiter = Limiter::new(Limits { tolerance: 3, ..limits(0, 1) });
+        let limiter = Limiter::new(Some(Limits { tolerance: 3, ..limits(0, 1) }));
         let start = Instant::now();
-        let mut session = limiter.session(&PEER, address(), SOURCE, start).unwrap();
-        let mut ends = |at: Instant| session.count(at, 1).intolerable;
+        let mut session = limiter.session(PEER, address(), SOURCE);
+        let mut ends = |at: Instant| session.count(at, 1).unwrap().intolerable;
         assert_eq!([start; 3].map(&mut ends), [false; 3], "one is within, two are forgiven");
         let later = start + Duration::from_secs(2);
         assert_eq!([later; 4].map(&mut ends), [false, false, false, true]);
-        let mut other = limiter.session(&NodeId([2; 32]), address(), SOURCE, start).unwrap();
-        assert!(![start; 3].map(|at| other.count(at, 1).intolerable).contains(&true), "another starts anew");
+        let mut other = limiter.session(NodeId([2; 32]), address(), SOURCE);
+        assert!(
+            ![start; 3].map(|at| other.count(at, 1).unwrap().intolerable).contains(&true),
+            "another starts anew"
+        );
     }
 
     #[test]
     fn q38_sessions_of_a_prefix_share_its_rate_which_goes_with_the_last() {
-        let (limiter, now) = (Limiter::new(limits(3, 0)), Instant::now());
-        let session = || limiter.session(&PEER, address(), SOURCE, now).unwrap();
+        let (limiter, now) = (Limiter::new(Some(limits(3, 0))), Instant::now());
+        let session = || limiter.session(PEER, address(), SOURCE);
+        let exceeds = |session: &mut SessionLimiter| session.count(now, 1).unwrap().source;
         let (mut one, mut two) = (session(), session());
-        let counted = [one.count(now, 1), two.count(now, 1), one.count(now, 1), two.count(now, 1)];
-        assert_eq!(counted.map(|it| it.source), [false, false, false, true]);
+        let counted = [exceeds(&mut one), exceeds(&mut two), exceeds(&mut one), exceeds(&mut two)];
+        assert_eq!(counted, [false, false, false, true]);
         drop(one);
-        assert!(two.count(now, 1).source);
+        assert!(exceeds(&mut two));
         drop(two);
         assert!(limiter.sources.lock().is_empty());
-        assert!(!session().count(now, 1).source);
+        assert!(!exceeds(&mut session()));
+    }
+
+    /// Changed limits hold for the sessions that are there: other rates, exempt or no more, off and on again.
+    #[test]
+    fn limits_change_while_sessions_run() {
+        let (limiter, now) = (Limiter::new(None), Instant::now());
+        let mut session = limiter.session(PEER, address(), SOURCE);
+        let mut other = limiter.session(NodeId([2; 32]), address(), SOURCE);
+        assert_eq!((session.count(now, 1), limiter.limits()), (None, None));
+        limiter.set(Some(limits(2, 0)));
+        let counted = [&mut session, &mut other].map(|it| it.count(now, 1).unwrap().source);
+        assert_eq!((counted, session.count(now, 1).unwrap().source), ([false, false], true));
+        limiter.set(Some(Limits { exempt_ids: HashSet::from([PEER]), ..limits(1, 0) }));
+        assert_eq!(session.count(now, 1), None);
+        assert_eq!([other.count(now, 1), other.count(now, 1)].map(|it| it.unwrap().source), [false, true]);
+        limiter.set(None);
+        assert_eq!([session.count(now, 1), other.count(now, 1)], [None, None]);
+        assert!(limiter.sources.lock().is_empty());
     }
 }

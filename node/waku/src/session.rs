@@ -32,7 +32,9 @@ pub(crate) async fn run(node: Arc<Node>, mut peer: Peer) -> Result<(), ProtocolE
     };
     let sender = peer.sender();
     let mut changes = node.local.changes();
-    let own = changes.borrow_and_update().over(node.config.status(version, node.mailserver.is_some()));
+    let limits = node.limiter.limits();
+    let base = node.config.status(version, node.mailserver.is_some(), limits.as_deref());
+    let own = changes.borrow_and_update().over(base);
     let Some(settings) = shake_hands(&node, &mut peer, &sender, version, &own).await? else { return Ok(()) };
     let address = peer.info.remote_addr.ip();
     let source = source_of(&node.sources, address);
@@ -43,10 +45,7 @@ pub(crate) async fn run(node: Arc<Node>, mut peer: Peer) -> Result<(), ProtocolE
     let announce = announce(changes, version, sender.clone());
     let mut session = Session {
         requests: node.mailserver.clone().map(|it| Requests::new(it, peer.info.id, sender.clone())),
-        limiter: node
-            .limiter
-            .as_ref()
-            .and_then(|it| it.session(&peer.info.id, address, source, Instant::now())),
+        limiter: node.limiter.session(peer.info.id, address, source),
         blacklisted: node.config.soft_blacklist.contains(&peer.info.id),
         member,
         settings,
@@ -119,7 +118,7 @@ struct Session {
     member: Membership,
     settings: PeerSettings,
     blacklisted: bool,
-    limiter: Option<SessionLimiter>,
+    limiter: SessionLimiter,
     updates: Throttle,
     requests: Option<Requests>,
     confirmer: Confirmer,
@@ -130,8 +129,7 @@ struct Session {
 impl Session {
     /// Counts a packet against the limits; what exceeds them is taken in all the same, until it is too often (§4.13).
     fn count(&mut self, message: &Message) -> Result<(), ProtocolError> {
-        let Some(limiter) = &mut self.limiter else { return Ok(()) };
-        let exceeded = limiter.count(Instant::now(), message.payload.len());
+        let Some(exceeded) = self.limiter.count(Instant::now(), message.payload.len()) else { return Ok(()) };
         self.node.metrics.rate_counted(exceeded);
         if exceeded.intolerable {
             return Err(ProtocolError::subprotocol("rate limits exceeded too often"));

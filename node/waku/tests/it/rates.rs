@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use devp2p::DisconnectReason;
 use enode::NodeKey;
 use waku::{Limits, Rates};
-use waku_wire::{StatusOptions, codes};
+use waku_wire::{ProtocolVersion, RateLimits, StatusOptions, codes};
 
 use crate::support::{Setup, valid};
 
@@ -60,4 +60,19 @@ async fn s97_an_exempt_peer_is_never_limited() {
         a.assert_kept().await;
     }
     assert_eq!(server.metric("waku_rate_limits_processed_total"), 0.0);
+}
+
+/// `spec/waku-mailserver.md` §4.13, §9.5 S98: changed limits are announced to newcomers and hold for everybody.
+#[tokio::test]
+async fn limits_are_changed_while_peers_are_connected() {
+    let server = Setup::confirming().start();
+    let mut a = server.full().await;
+    a.assert_kept().await;
+    server.waku.set_limits(Some(Limits { source: Rates::default(), ..strict(1) }));
+    let (_, status) = server.silent(ProtocolVersion::V1).await.recv().await;
+    let status = StatusOptions::decode_status(ProtocolVersion::V1, &status).unwrap();
+    assert_eq!(status.packet_limits, Some(RateLimits { ip: 0, peer: 1, topic: 0 }));
+    a.assert_kept().await;
+    a.send(codes::STATUS_UPDATE, vec![0xc0]).await;
+    a.assert_ended(DisconnectReason::SubprotocolError).await;
 }
