@@ -202,6 +202,19 @@ impl RelayCore {
         Verdict::New
     }
 
+    /// Remembers the envelopes of one packet and relays none: for a node that does not forward.
+    pub fn remember(&mut self, batch: &[Prepared]) -> Vec<Verdict> {
+        let remember = |prepared: &Prepared| {
+            let short = prepared.envelope.hash().short();
+            if let Some(seen) = self.seen.get(&short) {
+                return Verdict::Duplicate { archived: seen.archived };
+            }
+            self.seen.insert_gone(short, prepared.envelope.expiry());
+            Verdict::New
+        };
+        batch.iter().map(remember).collect()
+    }
+
     /// The archive holds these envelopes durably.
     pub fn set_archived<'a>(&mut self, hashes: impl IntoIterator<Item = &'a EnvelopeHash>) {
         for hash in hashes {

@@ -39,6 +39,12 @@ impl SeenSet {
         self.hashes.insert(hash, Seen { entry: Some(entry), archived: false });
     }
 
+    /// The envelope was taken in, but not into the pool.
+    pub(crate) fn insert_gone(&mut self, hash: ShortHash, expiry: u32) {
+        self.hashes.insert(hash, Seen { entry: None, archived: false });
+        self.set_gone(hash, expiry);
+    }
+
     pub(crate) fn set_archived(&mut self, hash: &ShortHash) {
         if let Some(seen) = self.hashes.get_mut(hash) {
             seen.archived = true;

@@ -66,7 +66,7 @@ impl Config {
     }
 
     /// Whether nothing is wanted. A mailserver archives everything, whatever else is set.
-    fn wants_nothing(&self, mailserver: bool) -> bool {
+    pub(crate) fn wants_nothing(&self, mailserver: bool) -> bool {
         self.light_client && !self.takes_everything(mailserver)
     }
 

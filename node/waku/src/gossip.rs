@@ -8,6 +8,7 @@ use waku_wire::{EnvelopeHash, messages};
 
 use crate::{
     confirm::{Confirmation, Records},
+    filters::Filters,
     metrics::{Metrics, RejectedPacket},
     shared::{Membership, SharedRelay},
     skew::Times,
@@ -30,6 +31,9 @@ pub(crate) struct Gossip<'a> {
     pub(crate) metrics: &'a Metrics,
     pub(crate) confirmations: bool,
     pub(crate) archiving: bool,
+    pub(crate) filters: &'a Filters,
+    /// Nothing is forwarded.
+    pub(crate) light: bool,
 }
 
 impl Gossip<'_> {
@@ -53,14 +57,15 @@ impl Gossip<'_> {
                 }
             }
         }
-        let verdicts = member.ingest(&prepared);
+        let verdicts = if self.light { member.remember(&prepared) } else { member.ingest(&prepared) };
         let mut submissions = Vec::new();
         let (mut hits, mut misses) = (0, 0);
-        for (Prepared { envelope, .. }, verdict) in prepared.into_iter().zip(verdicts) {
+        for (Prepared { envelope, pow }, verdict) in prepared.into_iter().zip(verdicts) {
             let submit = match verdict {
                 Verdict::New => {
                     misses += 1;
                     self.metrics.observe_size(envelope.size());
+                    self.filters.offer(&envelope, pow, false);
                     self.archiving
                 }
                 Verdict::Duplicate { archived } => {

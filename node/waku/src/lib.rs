@@ -1,20 +1,24 @@
 //! The life of a Waku session, `waku/0` and `waku/1`, as a [`devp2p::Protocol`].
 //!
-//! Owns the status handshake, the dispatch of packets, confirmations, and the way of gossip from a packet through the
-//! relay core to the writers of interested peers. Must never hold the relay's lock across an await, decide what a history
-//! request gets (the `mailserver` crate does), or touch a socket (`devp2p` does).
+//! Owns the status handshake, the dispatch of packets, confirmations, the settings that change while the node runs, local
+//! filters, and the way of gossip from a packet through the relay core to the writers of interested peers. Must never hold
+//! the relay's lock across an await, decide what a history request gets (the `mailserver` crate does), or touch a socket
+//! (`devp2p` does).
 //! Facts: `spec/waku-mailserver.md` §2.7, §4, §6.1; why this is a crate: `docs/decisions/0002-waku-session-crate.md`.
 //!
 //! ```text
 //! Peer::recv ─► session ─► gossip: decode, hash, admission (no lock) ─► RelayCore (short lock) ─► wake-ups
 //!                 │                                                        │
 //!                 │                                         archive::Writer ─► ack ─► confirmation (12, 11)
-//!                 └─► code 126 ─► mailserver (own task) ─► history lane
+//!                 ├─► code 126 ─► mailserver (own task) ─► history lane
+//!                 └─► codes 127, 125 of trusted peers, and new gossip ─► local filters
 //! the session's writer ─► LiveSource ─► RelayCore::drain ─► one packet, shared by all who get the same
 //! ```
 
 mod config;
 mod confirm;
+mod direct;
+mod filters;
 mod gossip;
 mod history;
 mod local;
@@ -35,19 +39,28 @@ use std::{
 };
 
 use archive::Writer;
+use bytes::Bytes;
 use devp2p::{Capability, Peer, Protocol, ProtocolError};
+use enode::NodeId;
 use futures::future::BoxFuture;
 use mailserver::Mailserver;
-use tokio::{sync::Semaphore, time::MissedTickBehavior};
-use waku_wire::{Bloom, WireEnvelope, codes, messages};
+use tokio::{
+    sync::{Semaphore, broadcast},
+    time::MissedTickBehavior,
+};
+use waku_wire::{Bloom, PeerInterest, WireEnvelope, codes, messages};
 
 pub use config::{Clock, Config};
+pub use direct::{Completed, DirectError};
+pub use filters::{Filter, FilterError, FilterId, FilterKey, FilterMessage};
 pub use local::SettingError;
 pub use metrics::Metrics;
 pub use post::PostError;
 pub use rate::{Limits, Rates};
 pub use relay::Stats;
 
+use direct::Directory;
+use filters::{Filters, Wanted};
 use local::Local;
 use rate::Limiter;
 use shared::SharedRelay;
@@ -66,6 +79,8 @@ pub(crate) struct Node {
     pub(crate) config: Config,
     capabilities: [Capability; 2],
     pub(crate) local: Local,
+    pub(crate) filters: Filters,
+    pub(crate) directory: Arc<Directory>,
     pub(crate) relay: Arc<SharedRelay>,
     pub(crate) archive: Option<Writer>,
     pub(crate) mailserver: Option<Arc<Mailserver>>,
@@ -95,7 +110,10 @@ impl Waku {
             local: Local::new(
                 config.admission(mailserver.is_some()),
                 config.takes_everything(mailserver.is_some()),
+                config.wants_nothing(mailserver.is_some()),
             ),
+            filters: Filters::default(),
+            directory: Directory::new(),
             relay: Arc::new(SharedRelay::new(relay, config.clock.clone())),
             archive,
             mailserver,
@@ -140,13 +158,84 @@ impl Waku {
         self.node.local.set_min_pow(Instant::now(), min_pow)
     }
 
-    /// Takes in the topics of this filter from now on, and tells all peers. What was taken in before still is for 10 s
-    /// (`spec/waku-mailserver.md` §2.9). Lost on restart.
+    /// Takes in the topics of this bloom filter from now on, and tells all peers. What was taken in before still is for
+    /// 10 s (`spec/waku-mailserver.md` §2.9). Lost on restart.
     ///
     /// # Errors
     /// [`SettingError::TakesEverything`].
     pub fn set_bloom(&self, bloom: Bloom) -> Result<(), SettingError> {
-        self.node.local.set_bloom(Instant::now(), bloom)
+        self.node.local.set_interest(Instant::now(), PeerInterest::bloom(bloom))
+    }
+
+    /// Makes this node a light client, which takes in the topics of its filters only and forwards nothing, or an ordinary
+    /// one again (`spec/waku-mailserver.md` §2.11, §12 Q12). Lost on restart.
+    ///
+    /// # Errors
+    /// [`SettingError::TakesEverything`].
+    pub fn set_light_client(&self, light: bool) -> Result<(), SettingError> {
+        let interest = if light { self.node.filtered_interest() } else { PeerInterest::Full };
+        self.node.local.set_interest(Instant::now(), interest)?;
+        self.node.local.set_light(light);
+        Ok(())
+    }
+
+    /// Looks for messages from now on. A light client asks its peers for the topics.
+    ///
+    /// # Errors
+    /// [`FilterError::TooMany`], [`FilterError::TooManyTopics`].
+    pub fn install_filter(&self, filter: Filter) -> Result<FilterId, FilterError> {
+        let id = self.node.filters.install(filter)?;
+        self.node.follow_filters();
+        Ok(id)
+    }
+
+    /// Forgets a filter and what it found.
+    ///
+    /// # Errors
+    /// [`FilterError::Unknown`].
+    pub fn uninstall_filter(&self, id: FilterId) -> Result<(), FilterError> {
+        self.node.filters.uninstall(id)?;
+        self.node.follow_filters();
+        Ok(())
+    }
+
+    /// What a filter found since the last call, in the order found.
+    ///
+    /// # Errors
+    /// [`FilterError::Unknown`].
+    pub fn filter_messages(&self, id: FilterId) -> Result<Vec<FilterMessage>, FilterError> {
+        self.node.filters.take(id)
+    }
+
+    /// Takes history and direct messages of this peer for as long as it stays connected (`spec/waku-mailserver.md` §4.8).
+    ///
+    /// # Errors
+    /// [`DirectError::NotConnected`].
+    pub fn mark_trusted(&self, peer: NodeId) -> Result<(), DirectError> {
+        self.node.directory.trust(peer)
+    }
+
+    /// Sends a history request, the payload of a code 126 packet, to a peer, which is trusted from then on. Envelopes of the
+    /// answer go to the filters that allow it; its end to [`Waku::completions`].
+    ///
+    /// # Errors
+    /// [`DirectError`].
+    pub async fn request_history(&self, peer: NodeId, request: Bytes) -> Result<(), DirectError> {
+        self.node.directory.request(peer, request).await
+    }
+
+    /// Sends an envelope to one peer only, past every check; the peer takes it if it trusts this node.
+    ///
+    /// # Errors
+    /// [`DirectError`].
+    pub async fn send_direct(&self, peer: NodeId, envelope: &WireEnvelope) -> Result<(), DirectError> {
+        self.node.directory.send(peer, envelope).await
+    }
+
+    /// Every completion that trusted peers send from now on; what came before it is in the filters by then.
+    #[must_use]
+    pub fn completions(&self) -> broadcast::Receiver<Completed> {
+        self.node.directory.completions()
     }
 
     /// Limits what peers send from now on, those that are connected too; `None` is no limit. Announced to peers that
@@ -168,6 +257,24 @@ impl Waku {
     #[must_use]
     pub fn max_message_size(&self) -> usize {
         self.node.config.max_message_size
+    }
+}
+
+impl Node {
+    /// What a light client with these filters asks for.
+    fn filtered_interest(&self) -> PeerInterest {
+        match self.filters.wanted() {
+            Wanted::Everything => PeerInterest::Full,
+            Wanted::Topics(topics) => PeerInterest::topics(topics.into_iter().collect()),
+        }
+    }
+
+    /// Has a light client ask for what its filters are about; any other node relays everything whatever they are.
+    fn follow_filters(&self) {
+        if self.local.is_light() {
+            // Who takes in everything is no light client.
+            let _ = self.local.set_interest(Instant::now(), self.filtered_interest());
+        }
     }
 }
 

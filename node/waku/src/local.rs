@@ -2,14 +2,17 @@
 //! (`spec/waku-mailserver.md` §2.9). Time is an argument.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use parking_lot::RwLock;
 use relay::Admission;
 use tokio::sync::watch;
-use waku_wire::{Bloom, PeerInterest, StatusOptions};
+use waku_wire::{Bloom, MAX_TOPICS, PeerInterest, StatusOptions};
 
 /// How long what was asked for before a change is still taken in: until peers have heard of it.
 const TOLERANCE: Duration = Duration::from_secs(10);
@@ -46,15 +49,17 @@ pub(crate) struct Local {
     /// What was changed since the start, for sessions to tell.
     changed: watch::Sender<StatusOptions>,
     takes_everything: bool,
+    light: AtomicBool,
 }
 
 impl Local {
-    pub(crate) fn new(admission: Admission, takes_everything: bool) -> Self {
+    pub(crate) fn new(admission: Admission, takes_everything: bool, light: bool) -> Self {
         let current = Current { admission: Arc::new(admission), tolerant: None };
         Self {
             current: RwLock::new(current),
             changed: watch::Sender::new(StatusOptions::default()),
             takes_everything,
+            light: AtomicBool::new(light),
         }
     }
 
@@ -88,12 +93,17 @@ impl Local {
         Ok(())
     }
 
-    /// Asks for the topics of this filter from now on. What was asked for before is taken in for 10 s more.
-    pub(crate) fn set_bloom(&self, now: Instant, bloom: Bloom) -> Result<(), SettingError> {
+    /// Asks for these topics from now on. What was asked for before is taken in for 10 s more.
+    pub(crate) fn set_interest(&self, now: Instant, interest: PeerInterest) -> Result<(), SettingError> {
         if self.takes_everything {
             return Err(SettingError::TakesEverything);
         }
-        let interest = PeerInterest::bloom(bloom);
+        let interest = announceable(interest);
+        let (bloom, topics) = match &interest {
+            PeerInterest::Full => (Some(Bloom::FULL.0.to_vec()), None),
+            PeerInterest::Bloom(bloom) => (Some(bloom.0.to_vec()), None),
+            PeerInterest::Topics(topics) => (None, Some(topics.to_vec())),
+        };
         let mut current = self.current.write();
         let before = Admission::clone(current.in_force(now));
         let admission = Admission { interest, ..Admission::clone(&current.admission) };
@@ -104,8 +114,28 @@ impl Local {
         };
         *current =
             Current { admission: Arc::new(admission), tolerant: Some((now + TOLERANCE, Arc::new(tolerant))) };
-        self.changed.send_modify(|options| options.bloom = Some(bloom.0.to_vec()));
+        self.changed.send_modify(|options| (options.bloom, options.topics) = (bloom, topics));
         Ok(())
+    }
+
+    /// Makes this node a light client, or an ordinary one again.
+    pub(crate) fn set_light(&self, light: bool) {
+        self.light.store(light, Ordering::Relaxed);
+    }
+
+    /// A light client asks for the topics of its filters only, and forwards nothing (§12 Q12).
+    pub(crate) fn is_light(&self) -> bool {
+        self.light.load(Ordering::Relaxed)
+    }
+}
+
+/// More topics than can be announced are asked for by their filter.
+fn announceable(interest: PeerInterest) -> PeerInterest {
+    match interest {
+        PeerInterest::Topics(topics) if topics.len() > MAX_TOPICS => {
+            PeerInterest::bloom(Bloom::of_topics(topics.iter().copied()))
+        }
+        other => other,
     }
 }
 
@@ -119,7 +149,7 @@ mod tests {
     const TWO: Topic = Topic([9, 8, 7, 6]);
 
     fn local() -> Local {
-        Local::new(Admission { min_pow: 0.5, ..Admission::default() }, false)
+        Local::new(Admission { min_pow: 0.5, ..Admission::default() }, false, false)
     }
 
     fn seconds(s: u64) -> Duration {
@@ -156,27 +186,46 @@ mod tests {
     #[test]
     fn section_2_9_changing_the_bloom_filter() {
         let (local, start) = (local(), Instant::now());
-        local.set_bloom(start, Bloom::of_topic(ONE)).unwrap();
+        local.set_interest(start, PeerInterest::bloom(Bloom::of_topic(ONE))).unwrap();
         let at = |s| start + seconds(s);
         assert_eq!([at(0), at(9), at(10)].map(|now| takes(&local, now, TWO)), [true, true, false]);
-        local.set_bloom(at(20), Bloom::of_topic(TWO)).unwrap();
+        local.set_interest(at(20), PeerInterest::bloom(Bloom::of_topic(TWO))).unwrap();
         assert_eq!([at(20), at(29), at(30)].map(|now| takes(&local, now, ONE)), [true, true, false]);
         assert!(takes(&local, at(30), TWO));
         assert_eq!(local.changes().borrow().bloom, Some(Bloom::of_topic(TWO).0.to_vec()));
         // A change of the work meanwhile does not end the tolerance of the interest.
-        local.set_bloom(at(40), Bloom::EMPTY).unwrap();
+        local.set_interest(at(40), PeerInterest::bloom(Bloom::EMPTY)).unwrap();
         local.set_min_pow(at(45), 1.0).unwrap();
         assert!(takes(&local, at(46), TWO));
         assert_eq!(local.admission(at(46)).min_pow, 0.5);
         assert!(!takes(&local, at(55), TWO));
     }
 
+    /// `spec/waku-mailserver.md` §2.9: topics and filter take each other's place; what is too much to announce becomes a
+    /// filter.
+    #[test]
+    fn section_2_9_changing_topics() {
+        let (local, now) = (local(), Instant::now());
+        let told = || local.changes().borrow().clone();
+        local.set_interest(now, PeerInterest::topics(vec![ONE])).unwrap();
+        assert_eq!((told().bloom, told().topics), (None, Some(vec![ONE])));
+        let many = (0..10_001u32).map(|n| Topic(n.to_be_bytes())).collect();
+        local.set_interest(now, PeerInterest::topics(many)).unwrap();
+        assert_eq!((told().bloom.map(|bloom| bloom.len()), told().topics), (Some(64), None));
+        assert!(takes(&local, now, Topic(9_999u32.to_be_bytes())));
+        local.set_interest(now, PeerInterest::Full).unwrap();
+        assert_eq!(told().bloom, Some(vec![0xff; 64]));
+    }
+
     /// `spec/waku-mailserver.md` §12 Q08.
     #[test]
     fn q08_who_takes_everything_goes_on_to() {
-        let local = Local::new(Admission::default(), true);
+        let local = Local::new(Admission::default(), true, false);
         let now = Instant::now();
-        assert_eq!(local.set_bloom(now, Bloom::EMPTY), Err(SettingError::TakesEverything));
+        assert_eq!(
+            local.set_interest(now, PeerInterest::bloom(Bloom::EMPTY)),
+            Err(SettingError::TakesEverything)
+        );
         assert!(takes(&local, now, ONE) && !local.changes().has_changed().unwrap());
     }
 }

@@ -35,6 +35,7 @@ impl Node {
             Some(Verdict::New) => {
                 self.metrics.observe_size(envelope.size());
                 self.metrics.count_cached("miss", 1);
+                self.filters.offer(&envelope, pow, false);
             }
             Some(Verdict::Rejected(rejection)) => {
                 self.metrics.cache_failure(&rejection);

@@ -14,6 +14,7 @@ use waku_wire::{MessageResponse, PeerSettings, ProtocolVersion, StatusOptions, c
 use crate::{
     Node,
     confirm::{Confirmer, Submitted},
+    direct::Place,
     gossip::{Gossip, Taken},
     history::Requests,
     metrics::RejectedPacket,
@@ -46,6 +47,7 @@ pub(crate) async fn run(node: Arc<Node>, mut peer: Peer) -> Result<(), ProtocolE
     let mut session = Session {
         requests: node.mailserver.clone().map(|it| Requests::new(it, peer.info.id, sender.clone())),
         limiter: node.limiter.session(peer.info.id, address, source),
+        place: node.directory.enter(peer.info.id, sender.clone()),
         blacklisted: node.config.soft_blacklist.contains(&peer.info.id),
         member,
         settings,
@@ -122,6 +124,7 @@ struct Session {
     updates: Throttle,
     requests: Option<Requests>,
     confirmer: Confirmer,
+    place: Place,
     peer_id: NodeId,
     times: PeerTimes,
 }
@@ -165,8 +168,9 @@ impl Session {
                     requests.push(message.payload);
                 }
             }
-            // Nobody is trusted to send us history: this node never asks for any over this protocol (§4.8, §4.10). A
-            // second status and codes that do not exist are ignored too (§4.1).
+            codes::P2P_MESSAGE => self.place.messages(&message.payload, &self.node.filters),
+            codes::P2P_REQUEST_COMPLETE => self.place.complete(&message.payload),
+            // A second status and codes that do not exist are ignored (§4.1).
             _ => {}
         }
     }
@@ -180,6 +184,8 @@ impl Session {
             metrics: &node.metrics,
             confirmations: node.config.confirmations,
             archiving: node.archive.is_some(),
+            filters: &node.filters,
+            light: node.local.is_light(),
         };
         let taken = if self.blacklisted {
             gossip.discard(&message.payload)

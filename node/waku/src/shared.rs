@@ -137,6 +137,12 @@ impl Membership {
         turns.flat_map(|turn| self.relay.ingest(Some(self.slot), turn)).collect()
     }
 
+    /// Takes in one packet's envelopes without giving them to anybody.
+    pub(crate) fn remember(&self, batch: &[Prepared]) -> Vec<Verdict> {
+        let turns = batch.chunks(INGEST_TURN);
+        turns.flat_map(|turn| self.relay.inner.lock().core.remember(turn)).collect()
+    }
+
     /// Puts changed settings in force. Whether the peer is to be drained.
     pub(crate) fn update(&self, settings: &PeerSettings) -> bool {
         let mut inner = self.relay.inner.lock();

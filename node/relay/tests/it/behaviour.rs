@@ -207,6 +207,23 @@ fn one_encoding_for_many_peers() {
     assert!(payloads.iter().all(|p| p.as_ptr() == payloads[0].as_ptr()));
 }
 
+/// `spec/waku-mailserver.md` §12 Q12: remembered as long as any other, and given to nobody.
+#[test]
+fn q12_what_is_remembered_is_not_relayed() {
+    let mut core = core();
+    let b = add(&mut core, PeerInterest::Full);
+    let e = envelope(1, topic(1), NOW + 5, 10);
+    assert_eq!(
+        core.remember(&[prepared(&e), prepared(&e)]),
+        [Verdict::New, Verdict::Duplicate { archived: false }]
+    );
+    assert!(drain(&mut core, b).is_empty());
+    assert_eq!((core.stats().envelopes, core.stats().remembered), (0, 1));
+    assert_eq!(core.ingest(None, &[prepared(&e)]).verdicts, [Verdict::Duplicate { archived: false }]);
+    expire_all(&mut core, NOW + 5 + 22);
+    assert_eq!(core.stats().remembered, 0);
+}
+
 /// The pool does not keep the packet that an envelope came in.
 #[test]
 fn pooled_envelopes_are_copied_out_of_their_packet() {

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
 mod confirmations;
+mod direct;
+mod filters;
 mod gossip;
 mod handshake;
 mod history;

@@ -152,6 +152,10 @@ impl Server {
         client
     }
 
+    pub(crate) fn node_id(&self) -> enode::NodeId {
+        self.key.node_id()
+    }
+
     /// Has this node dial another for as long as both are there.
     pub(crate) fn dial_node(&self, other: &Self) {
         self.handle.add_peer(other.enode().into());
