@@ -102,8 +102,7 @@ impl Applier {
         while let Some(answer) = answers.next().await {
             let (object, Some(found)) = answer? else { continue };
             if owner(&found).as_ref() == Some(key) {
-                self.put(object.kind, found)?;
-                look.found = true;
+                look.found |= self.put(object.kind, found)?;
             } else if !names::is_controlled(&found.metadata, uid) {
                 look.strangers.push(Stranger { kind: object.kind, name: object.name.clone() });
             }
@@ -195,7 +194,9 @@ impl Applier {
         match answer {
             // Finalizers keep it for a while; the watch tells when it is gone.
             Ok(either) => match either.left() {
-                Some(going) if going.metadata.deletion_timestamp.is_some() => self.put(kind, going)?,
+                Some(going) if going.metadata.deletion_timestamp.is_some() => {
+                    self.put(kind, going)?;
+                }
                 _ => self.caches.forget(kind, key, name, &deletion.uid),
             },
             Err(kube::Error::Api(status)) if status.is_not_found() => {
@@ -214,7 +215,7 @@ impl Applier {
         match bounded(api.patch(&touch.pod, &params, &Patch::Merge(&patch))).await {
             Ok(mut pod) => {
                 pod.metadata.managed_fields = None;
-                self.caches.pods.put(pod);
+                self.caches.pods.put_answer(pod);
                 Ok(Outcome::Written)
             }
             // The pod is gone or another one: that one mounts the file as it is now.
@@ -252,7 +253,7 @@ impl Applier {
         Api::namespaced_with(self.client.clone(), &key.namespace, &kind.api_resource())
     }
 
-    fn put(&self, kind: ObjectKind, object: DynamicObject) -> Result<(), Error> {
+    fn put(&self, kind: ObjectKind, object: DynamicObject) -> Result<bool, Error> {
         let name = object.metadata.name.clone().unwrap_or_default();
         self.caches.put(kind, object).map_err(|source| Error::Answer { kind, name, source })
     }

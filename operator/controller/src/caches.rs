@@ -85,23 +85,21 @@ impl Caches {
         }
     }
 
-    /// Takes in the server's answer to a write or a read.
+    /// Takes in the server's answer to a write or a read, unless the object is known to be gone; whether it is in.
+    /// Secrets never are.
     ///
     /// # Errors
     /// When the answer is no object of that kind.
-    pub fn put(&self, kind: ObjectKind, object: DynamicObject) -> Result<(), serde_json::Error> {
+    pub fn put(&self, kind: ObjectKind, object: DynamicObject) -> Result<bool, serde_json::Error> {
         match kind {
-            ObjectKind::Secret => Ok(()),
+            ObjectKind::Secret => Ok(false),
             ObjectKind::PersistentVolumeClaim => put(&self.volume_claims, object),
             ObjectKind::Service => put(&self.services, object),
             ObjectKind::ConfigMap => put(&self.config_maps, object),
             ObjectKind::NetworkPolicy => put(&self.network_policies, object),
             ObjectKind::PodDisruptionBudget => put(&self.disruption_budgets, object),
             ObjectKind::StatefulSet => put(&self.stateful_sets, object),
-            ObjectKind::ServiceMonitor => {
-                self.service_monitors.put(object);
-                Ok(())
-            }
+            ObjectKind::ServiceMonitor => Ok(self.service_monitors.put_answer(object)),
         }
     }
 
@@ -127,8 +125,7 @@ fn manifest<K: Resource + Serialize>(store: &Store<K>, key: &OwnerKey, name: &st
 fn put<K: Resource + DeserializeOwned>(
     store: &Store<K>,
     mut object: DynamicObject,
-) -> Result<(), serde_json::Error> {
+) -> Result<bool, serde_json::Error> {
     object.metadata.managed_fields = None;
-    store.put(serde_json::from_value(serde_json::to_value(object)?)?);
-    Ok(())
+    Ok(store.put_answer(serde_json::from_value(serde_json::to_value(object)?)?))
 }

@@ -212,7 +212,9 @@ fn retry(node: &GuardedNode, error: &Error, context: &Context) -> Action {
     match error.class() {
         Class::Bug => error!(resource = %key, failures, %error, "reconcile failed"),
         Class::Refused => warn!(resource = %key, failures, %error, "reconcile failed"),
-        Class::Unavailable | Class::Conflict => info!(resource = %key, failures, %error, "reconcile failed"),
+        Class::Unavailable | Class::Conflict | Class::Ending => {
+            info!(resource = %key, failures, %error, "reconcile failed");
+        }
     }
     Action::requeue(pause)
 }

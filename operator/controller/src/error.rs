@@ -65,6 +65,8 @@ pub enum Class {
     Conflict,
     /// The API server does not accept what was asked.
     Refused,
+    /// The namespace is being deleted: nothing can be made there any more, and the resource will go as well.
+    Ending,
     /// A fault of this program.
     Bug,
 }
@@ -76,6 +78,7 @@ impl Class {
             Self::Unavailable => "unavailable",
             Self::Conflict => "conflict",
             Self::Refused => "refused",
+            Self::Ending => "namespace_terminating",
             Self::Bug => "bug",
         }
     }
@@ -106,7 +109,7 @@ impl Error {
                 let told = match self.class() {
                     Class::Refused => true,
                     Class::Unavailable => failures >= PATIENCE && matches!(**source, kube::Error::Api(_)),
-                    Class::Conflict | Class::Bug => false,
+                    Class::Conflict | Class::Ending | Class::Bug => false,
                 };
                 let message = match source.as_ref() {
                     kube::Error::Api(status) => status.message.clone(),
@@ -131,9 +134,16 @@ impl Error {
 pub fn class_of(error: &kube::Error) -> Class {
     match error {
         kube::Error::Api(status) if status.is_conflict() || status.is_already_exists() => Class::Conflict,
+        kube::Error::Api(status) if is_ending(status) => Class::Ending,
         kube::Error::Api(status) if is_refusal(status) => Class::Refused,
         _ => Class::Unavailable,
     }
+}
+
+/// `NamespaceTerminatingCause` of the Kubernetes API.
+fn is_ending(status: &Status) -> bool {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    status.is_forbidden() && causes.into_iter().any(|cause| cause.reason == "NamespaceTerminating")
 }
 
 fn is_refusal(status: &Status) -> bool {
@@ -162,6 +172,11 @@ mod tests {
             assert_eq!(class_of(&answer(code, reason)), class, "{code}");
         }
         assert_eq!(class_of(&kube::Error::Service("connection reset".into())), Class::Unavailable);
+        let ending: Status =
+            serde_json::from_value(serde_json::json!({"kind": "Status", "code": 403, "reason": "Forbidden",
+            "details": {"causes": [{"reason": "NamespaceTerminating", "field": "metadata.namespace"}]}}))
+            .unwrap();
+        assert_eq!(class_of(&kube::Error::Api(ending.boxed())), Class::Ending);
     }
 
     #[test]

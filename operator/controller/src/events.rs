@@ -21,9 +21,12 @@ use parking_lot::Mutex;
 use serde_json::json;
 use statusnode_plan::EventIntent;
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
-use crate::apply::{FIELD_MANAGER, bounded};
+use crate::{
+    apply::{FIELD_MANAGER, bounded},
+    error::{Class, class_of},
+};
 
 /// Longest note that the API takes, in bytes.
 const LONGEST_NOTE: usize = 1024;
@@ -98,6 +101,9 @@ impl Events {
                 if all.len() < REMEMBERED || all.contains_key(&what) {
                     all.insert(what, told);
                 }
+            }
+            Err(error) if class_of(&error) == Class::Ending => {
+                debug!(namespace, name, reason, "event not written")
             }
             Err(error) => warn!(%error, namespace, name, reason, "event not written"),
         }

@@ -23,6 +23,7 @@ struct Entry {
     failures: u32,
     invalid: Option<String>,
     written: Option<(u128, StatusNodeStatus)>,
+    ending: Option<String>,
 }
 
 impl Memory {
@@ -85,6 +86,16 @@ impl Memory {
             }
         }
         Arc::new(node)
+    }
+
+    /// The namespace of the resource of that uid is being deleted, which nothing can undo.
+    pub fn ends(&self, key: &OwnerKey, uid: &str) {
+        self.0.lock().entry(key.clone()).or_default().ending = Some(uid.to_owned());
+    }
+
+    /// Whether the resource of that uid goes with its namespace.
+    pub fn is_ending(&self, key: &OwnerKey, uid: &str) -> bool {
+        self.0.lock().get(key).is_some_and(|entry| entry.ending.as_deref() == Some(uid))
     }
 
     /// The resource is gone.

@@ -17,7 +17,7 @@ use statusnode_plan::{
     Entropy, Environment, Failure, Object, Observed, OperatorPods, Plan, Step, Stranger, Told, plan,
     secrets_to_read,
 };
-use tracing::debug;
+use tracing::{debug, info};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -70,6 +70,8 @@ enum Carried {
     Through,
     /// Not to its end: look again and plan again.
     Again,
+    /// No further: the namespace is being deleted.
+    Ending,
 }
 
 /// Brings one resource closer to its spec; returns when to look again, `None` for when something changes.
@@ -92,6 +94,10 @@ pub async fn reconcile(
         }
     };
     context.memory.is_news(key, None);
+    let uid = node.metadata.uid.as_deref().unwrap_or_default();
+    if context.memory.is_ending(key, uid) {
+        return Ok(None);
+    }
     let mut strangers = Vec::new();
     let mut last = None;
     for _ in 0..MOST_PLANS {
@@ -121,6 +127,12 @@ pub async fn reconcile(
                 return Ok(last);
             }
             Carried::Again => {}
+            Carried::Ending => {
+                info!(resource = %key, "the namespace is being deleted: nothing more is done for the resource");
+                context.memory.ends(key, uid);
+                context.prober.drop_owner(key);
+                return Ok(None);
+            }
         }
     }
     // Somebody keeps changing what is looked at; the next change or the pause brings the next try.
@@ -188,6 +200,7 @@ async fn carry_out(
                 debug!(resource = %key, ?outcome, "step");
                 done.insert(index);
             }
+            Err(error) if error.class() == Class::Ending => return Ok(Carried::Ending),
             Err(error) => {
                 // What follows a key that was not stored was planned with it; a server in trouble is left alone.
                 let ends = error.class() != Class::Refused || matches!(step, Step::Create(_));

@@ -3,10 +3,10 @@
 //! Owns what was last seen of each object. An object's answer to a write goes in as well as what the watch brings,
 //! and a version never replaces a newer one: a reconcile sees its own writes (resourceVersions of one object are
 //! ordered integers, Kubernetes API concepts "resource versions"; one that is no integer replaces whatever is there).
-//! Must never do I/O.
+//! An answer that comes after the news that its object is gone brings nothing back. Must never do I/O.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::Arc,
 };
 
@@ -28,18 +28,59 @@ impl std::fmt::Display for OwnerKey {
     }
 }
 
+/// Uids of objects that are gone which are remembered, the latest. An answer is late by seconds, not by so many objects.
+const GONE: usize = 1024;
+
 type Objects<K> = HashMap<OwnerKey, BTreeMap<String, Arc<K>>>;
 
 /// One kind of owned object.
 pub struct Store<K> {
-    objects: RwLock<Objects<K>>,
+    state: RwLock<State<K>>,
     owner: fn(&K) -> Option<OwnerKey>,
+}
+
+struct State<K> {
+    objects: Objects<K>,
+    gone: Gone,
+}
+
+/// The uids of the objects that went last.
+#[derive(Default)]
+struct Gone {
+    uids: HashSet<String>,
+    order: VecDeque<String>,
+}
+
+impl Gone {
+    fn add(&mut self, uid: Option<&str>) {
+        let Some(uid) = uid.filter(|uid| !self.uids.contains(*uid)) else { return };
+        self.uids.insert(uid.to_owned());
+        self.order.push_back(uid.to_owned());
+        if self.order.len() > GONE
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.uids.remove(&oldest);
+        }
+    }
+
+    fn take_back(&mut self, uid: Option<&str>) {
+        if let Some(uid) = uid
+            && self.uids.remove(uid)
+        {
+            self.order.retain(|known| known != uid);
+        }
+    }
+
+    fn has(&self, uid: Option<&str>) -> bool {
+        uid.is_some_and(|uid| self.uids.contains(uid))
+    }
 }
 
 impl<K: Resource> Store<K> {
     /// An empty cache; `owner` says to which `StatusNode` an object belongs.
     pub fn new(owner: fn(&K) -> Option<OwnerKey>) -> Self {
-        Self { objects: RwLock::default(), owner }
+        let state = State { objects: HashMap::new(), gone: Gone::default() };
+        Self { state: RwLock::new(state), owner }
     }
 
     /// The owner of an object, if it has one.
@@ -47,37 +88,53 @@ impl<K: Resource> Store<K> {
         (self.owner)(object)
     }
 
-    /// Takes in a version of an object unless a newer one is known.
+    /// Takes in a version of an object that the watch brings, unless a newer one is known.
     pub fn put(&self, object: K) {
-        let Some(owner) = self.owner(&object) else { return };
-        let mut objects = self.objects.write();
+        let mut state = self.state.write();
+        // The watch tells things in their order: what it brings is there, whatever a list that lagged behind said.
+        state.gone.take_back(object.meta().uid.as_deref());
+        self.insert(&mut state.objects, object);
+    }
+
+    /// Takes in the server's answer to a request, unless a newer version is known or the object is known to be gone;
+    /// whether it is in.
+    pub fn put_answer(&self, object: K) -> bool {
+        let mut state = self.state.write();
+        !state.gone.has(object.meta().uid.as_deref()) && self.insert(&mut state.objects, object)
+    }
+
+    /// Whether an object of that name is there afterwards.
+    fn insert(&self, objects: &mut Objects<K>, object: K) -> bool {
+        let Some(owner) = self.owner(&object) else { return false };
         let of_owner = objects.entry(owner).or_default();
         let name = object.name_any();
-        if of_owner.get(&name).is_some_and(|known| newer(&**known, &object)) {
-            return;
+        if !of_owner.get(&name).is_some_and(|known| newer(&**known, &object)) {
+            of_owner.insert(name, Arc::new(object));
         }
-        of_owner.insert(name, Arc::new(object));
+        true
     }
 
     /// Forgets an object that was deleted; a newer one of that name stays.
     pub fn remove(&self, object: &K) {
+        let mut state = self.state.write();
+        state.gone.add(object.meta().uid.as_deref());
         let Some(owner) = self.owner(object) else { return };
-        let mut objects = self.objects.write();
-        if let Some(of_owner) = objects.get_mut(&owner) {
+        if let Some(of_owner) = state.objects.get_mut(&owner) {
             let name = object.name_any();
             if of_owner.get(&name).is_some_and(|known| !newer(&**known, object)) {
                 of_owner.remove(&name);
             }
             if of_owner.is_empty() {
-                objects.remove(&owner);
+                state.objects.remove(&owner);
             }
         }
     }
 
     /// Forgets an object known to be gone, if it is the one of that uid.
     pub fn forget(&self, owner: &OwnerKey, name: &str, uid: &str) {
-        let mut objects = self.objects.write();
-        if let Some(of_owner) = objects.get_mut(owner)
+        let mut state = self.state.write();
+        state.gone.add(Some(uid));
+        if let Some(of_owner) = state.objects.get_mut(owner)
             && of_owner.get(name).is_some_and(|o| o.meta().uid.as_deref() == Some(uid))
         {
             of_owner.remove(name);
@@ -94,44 +151,50 @@ impl<K: Resource> Store<K> {
             }
         }
         let mut owners: Vec<OwnerKey> = fresh.keys().cloned().collect();
-        let mut objects = self.objects.write();
+        let mut state = self.state.write();
+        let State { objects, gone } = &mut *state;
         objects.retain(|owner, known| {
-            let concerned = namespace.is_none_or(|n| n == owner.namespace);
-            match fresh.get_mut(owner) {
-                Some(fresh) => {
-                    for (name, listed) in fresh {
-                        if let Some(known) = known.get(name).filter(|known| newer(&***known, &**listed)) {
-                            *listed = Arc::clone(known);
-                        }
-                    }
-                }
-                None if concerned => owners.push(owner.clone()),
-                None => {}
+            if namespace.is_some_and(|n| n != owner.namespace) {
+                return true;
             }
-            !concerned
+            let mut of_owner = fresh.get_mut(owner);
+            if of_owner.is_none() {
+                owners.push(owner.clone());
+            }
+            for (name, known) in known {
+                match of_owner.as_mut().and_then(|fresh| fresh.get_mut(name)) {
+                    Some(listed) if newer(&**known, &**listed) => *listed = Arc::clone(known),
+                    Some(listed) if listed.meta().uid == known.meta().uid => {}
+                    _ => gone.add(known.meta().uid.as_deref()),
+                }
+            }
+            false
         });
+        for object in fresh.values().flat_map(BTreeMap::values) {
+            gone.take_back(object.meta().uid.as_deref());
+        }
         objects.extend(fresh);
         owners
     }
 
     /// All objects of an owner, by name.
     pub fn of(&self, owner: &OwnerKey) -> BTreeMap<String, Arc<K>> {
-        self.objects.read().get(owner).cloned().unwrap_or_default()
+        self.state.read().objects.get(owner).cloned().unwrap_or_default()
     }
 
     /// One object of an owner.
     pub fn get(&self, owner: &OwnerKey, name: &str) -> Option<Arc<K>> {
-        self.objects.read().get(owner)?.get(name).cloned()
+        self.state.read().objects.get(owner)?.get(name).cloned()
     }
 
     /// Number of objects.
     pub fn len(&self) -> usize {
-        self.objects.read().values().map(BTreeMap::len).sum()
+        self.state.read().objects.values().map(BTreeMap::len).sum()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.objects.read().is_empty()
+        self.state.read().objects.is_empty()
     }
 }
 
@@ -233,6 +296,45 @@ mod tests {
         assert_eq!(store.len(), 1);
         store.forget(&key("a"), "x", "uid-x");
         assert_eq!(store.len(), 0);
+    }
+
+    #[test]
+    fn an_answer_that_is_later_than_the_end_of_its_object_brings_nothing_back() {
+        let store = Store::new(owner);
+        for end in ["watch", "answer", "list"] {
+            store.put(object("a", "x", "5"));
+            match end {
+                "watch" => store.remove(&object("a", "x", "6")),
+                "answer" => store.forget(&key("a"), "x", "uid-x"),
+                _ => drop(store.replace_all(None, vec![])),
+            }
+            assert!(!store.put_answer(object("a", "x", "5")), "{end}");
+            assert_eq!(store.len(), 0, "{end}");
+        }
+        let mut next = object("a", "x", "8");
+        next.metadata.uid = Some("uid-of-the-next".into());
+        assert!(store.put_answer(next));
+        assert_eq!(versions(&store, "a"), ["8"]);
+    }
+
+    #[test]
+    fn what_a_lagging_list_lacked_comes_back_by_the_watch() {
+        let store = Store::new(owner);
+        assert!(store.put_answer(object("a", "x", "5")));
+        store.replace_all(None, vec![]);
+        store.put(object("a", "x", "5"));
+        assert!(store.put_answer(object("a", "x", "6")));
+        assert_eq!(versions(&store, "a"), ["6"]);
+    }
+
+    #[test]
+    fn only_so_many_that_are_gone_are_remembered() {
+        let mut gone = Gone::default();
+        for i in 0..3 * GONE {
+            gone.add(Some(&i.to_string()));
+        }
+        assert_eq!((gone.uids.len(), gone.order.len()), (GONE, GONE));
+        assert!(gone.has(Some(&(3 * GONE - 1).to_string())) && !gone.has(Some("0")));
     }
 
     #[test]

@@ -395,3 +395,50 @@ async fn a_malformed_resource_is_told_once() {
     assert_eq!(told[0]["series"], Value::Null);
     operator.stop().await;
 }
+
+/// The news that an object is gone overtakes the answer to its writing.
+#[tokio::test(start_paused = true)]
+async fn an_object_that_is_deleted_while_it_is_written_is_made_again() {
+    let (api, operator) = running().await;
+    let path = Path::new("services", "status", "mail-rpc");
+    api.answer_late("services/status/mail-rpc", Duration::from_secs(5));
+    api.change(&path, |s| s["spec"]["ports"] = json!([]));
+    while !api.acted_late() {
+        sleep(Duration::from_millis(10)).await;
+    }
+    api.remove(&path);
+    sleep(Duration::from_secs(10)).await;
+    assert!(api.get(&path).is_some(), "what the late answer brought back keeps the operator from making it");
+    settle(&api).await;
+    assert_eq!(condition(&api, &node("status", "mail"), "Ready"), ready());
+    operator.stop().await;
+}
+
+/// In a namespace that is being deleted everything goes, one after the other; nothing can be made again.
+#[tokio::test(start_paused = true)]
+async fn a_namespace_that_is_being_deleted_is_left_alone_after_the_first_refusal() {
+    let (api, operator) = running().await;
+    api.end_namespace("status");
+    api.take_writes();
+    let objects: Vec<Path> = ["services", "configmaps", "statefulsets"]
+        .iter()
+        .flat_map(|p| api.list(p))
+        .map(|o| Path::of(&o))
+        .collect();
+    assert!(objects.len() > 10);
+    for path in objects {
+        api.remove(&path);
+        sleep(Duration::from_secs(1)).await;
+    }
+    let writes = api.take_writes();
+    let made: Vec<_> = writes.iter().filter(|w| !w.path.contains("statusnodes/")).collect();
+    assert_eq!(made.len(), 1, "{made:#?}");
+    // The next one of that name, in the next namespace, is a resource like any other.
+    api.remove(&node("status", "mail"));
+    api.begin_namespace("status");
+    sleep(Duration::from_secs(1)).await;
+    api.put(mail("status", "mail"));
+    settle(&api).await;
+    assert_eq!(condition(&api, &node("status", "mail"), "Ready"), ready());
+    operator.stop().await;
+}

@@ -6,26 +6,27 @@
 //! find their history gone.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+mod answers;
 pub(crate) mod objects;
+mod state;
 pub(crate) mod world;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    convert::Infallible,
     sync::Arc,
+    time::Duration,
 };
 
-use futures::{Stream, StreamExt, channel::mpsc, stream};
-use http::{Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, StreamBody, combinators::UnsyncBoxBody};
-use hyper::body::{Bytes, Frame};
+use http::{Method, Request, StatusCode};
+use http_body_util::BodyExt;
 use kube::{Client, client::Body};
 use parking_lot::Mutex;
-use serde_json::{Value, json};
+use serde_json::Value;
+use tokio::time::sleep;
 
-use objects::{Path, merge, prune, selected};
-
-type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
+use answers::{Answer, failure};
+use objects::Path;
+use state::State;
 
 /// How a request goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,25 +50,6 @@ pub(crate) struct Write {
 
 /// Verb, API group and resource: what a request needs a rule for.
 pub(crate) type Right = (&'static str, String, String);
-
-#[derive(Default)]
-struct State {
-    version: u64,
-    uids: u64,
-    objects: BTreeMap<Path, Value>,
-    applied: HashMap<(Path, String), Value>,
-    history: Vec<(u64, Path, &'static str, Value)>,
-    watchers: Vec<(Path, String, mpsc::UnboundedSender<Value>)>,
-    writes: Vec<Write>,
-    requests: usize,
-    fault: Option<(usize, Fault)>,
-    /// Parts of paths and what is answered: to writes alone, or to reads as well.
-    refused: Vec<(String, StatusCode, bool)>,
-    watches_cut: bool,
-    oldest: u64,
-    used: BTreeSet<Right>,
-    groups: Vec<&'static str>,
-}
 
 /// The server; clones are the same server.
 #[derive(Clone, Default)]
@@ -114,6 +96,26 @@ impl FakeApi {
     /// Ends [`Self::refuse`] and [`Self::answer`].
     pub(crate) fn accept_all(&self) {
         self.0.lock().refused.clear();
+    }
+
+    /// Lets the server act on the next write of a path that contains `part`, and answer it `late`.
+    pub(crate) fn answer_late(&self, part: &str, late: Duration) {
+        self.0.lock().late = Some((part.to_owned(), late));
+    }
+
+    /// Whether the write of [`Self::answer_late`] was acted on.
+    pub(crate) fn acted_late(&self) -> bool {
+        self.0.lock().late.is_none()
+    }
+
+    /// Refuses to create anything in a namespace from now on, as while it is being deleted.
+    pub(crate) fn end_namespace(&self, namespace: &str) {
+        self.0.lock().ending.insert(namespace.to_owned());
+    }
+
+    /// The namespace is gone and made again.
+    pub(crate) fn begin_namespace(&self, namespace: &str) {
+        self.0.lock().ending.remove(namespace);
     }
 
     /// Breaks all watches, and lets no new watch or list through.
@@ -213,6 +215,19 @@ impl FakeApi {
     async fn serve(&self, request: Request<Body>) -> Result<Answer, std::io::Error> {
         let (parts, body) = request.into_parts();
         let body = body.collect().await.map_err(std::io::Error::other)?.to_bytes();
+        let (answer, late) = self.answer_to(&parts, &body)?;
+        if let Some(late) = late {
+            sleep(late).await;
+        }
+        Ok(answer)
+    }
+
+    /// The answer, and how late it comes.
+    fn answer_to(
+        &self,
+        parts: &http::request::Parts,
+        body: &[u8],
+    ) -> Result<(Answer, Option<Duration>), std::io::Error> {
         let query: HashMap<String, String> = parts
             .uri
             .query()
@@ -223,7 +238,7 @@ impl FakeApi {
             .collect();
         let mut state = self.0.lock();
         if let Some(group) = state.discovery(parts.uri.path()) {
-            return Ok(group);
+            return Ok((group, None));
         }
         let path = Path::parse(parts.uri.path());
         state.needs(&parts.method, &path, &query);
@@ -231,10 +246,10 @@ impl FakeApi {
             if state.watches_cut {
                 return Err(std::io::Error::other("cut"));
             }
-            return Ok(state.list_or_watch(&path, &query));
+            return Ok((state.list_or_watch(&path, &query), None));
         }
         let write = parts.method != Method::GET;
-        let named = if write { objects::named(&path, &body) } else { path.clone() }.to_string();
+        let named = if write { objects::named(&path, body) } else { path.clone() }.to_string();
         if write {
             state.writes.push(Write { method: parts.method.to_string(), path: named.clone() });
         }
@@ -250,7 +265,7 @@ impl FakeApi {
             };
             let answer = failure(*code, reason);
             state.requests += 1;
-            return Ok(answer);
+            return Ok((answer, None));
         }
         let nth = state.requests;
         state.requests += 1;
@@ -259,265 +274,18 @@ impl FakeApi {
             state.fault = None;
         }
         match fault {
-            Some(Fault::Refused) => return Ok(failure(StatusCode::INTERNAL_SERVER_ERROR, "InternalError")),
-            Some(Fault::Conflict) => return Ok(failure(StatusCode::CONFLICT, "Conflict")),
+            Some(Fault::Refused) => {
+                return Ok((failure(StatusCode::INTERNAL_SERVER_ERROR, "InternalError"), None));
+            }
+            Some(Fault::Conflict) => return Ok((failure(StatusCode::CONFLICT, "Conflict"), None)),
             Some(Fault::CutBefore) => return Err(std::io::Error::other("cut before")),
             Some(Fault::CutAfter) | None => {}
         }
-        let answer = state.act(&parts.method, path, &query, &body);
+        let answer = state.act(&parts.method, path, &query, body);
         if fault == Some(Fault::CutAfter) {
             return Err(std::io::Error::other("cut after"));
         }
-        Ok(answer)
+        let late = state.late.take_if(|(part, _)| write && named.contains(part.as_str()));
+        Ok((answer, late.map(|(_, late)| late)))
     }
-}
-
-impl State {
-    fn discovery(&self, uri: &str) -> Option<Answer> {
-        let group = uri.strip_prefix("/apis/")?;
-        let parts: Vec<&str> = group.split('/').collect();
-        if parts.len() != 2 {
-            return None;
-        }
-        Some(if self.groups.contains(&group) {
-            ok(&json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group, "resources": [
-                {"name": "servicemonitors", "singularName": "servicemonitor", "namespaced": true,
-                 "kind": "ServiceMonitor", "verbs": ["get", "patch"]}]}))
-        } else {
-            // As the real one: plain text.
-            let once = stream::once(async { Ok(Frame::data(Bytes::from_static(b"404 page not found\n"))) });
-            let mut answer = Response::new(UnsyncBoxBody::new(StreamBody::new(once)));
-            *answer.status_mut() = StatusCode::NOT_FOUND;
-            answer
-        })
-    }
-
-    fn needs(&mut self, method: &Method, path: &Path, query: &HashMap<String, String>) {
-        let verb = match *method {
-            Method::GET if query.get("watch").is_some_and(|w| w == "true") => "watch",
-            Method::GET if path.name.is_empty() => "list",
-            Method::GET => "get",
-            Method::POST => "create",
-            Method::PUT => "update",
-            Method::PATCH => "patch",
-            _ => "delete",
-        };
-        let resource = format!("{}{}", path.plural, if path.status { "/status" } else { "" });
-        // Applying what does not exist is a creation as well.
-        if verb == "patch" && !path.status && !self.objects.contains_key(path) {
-            self.used.insert(("create", path.group.clone(), resource.clone()));
-        }
-        self.used.insert((verb, path.group.clone(), resource));
-    }
-
-    fn list_or_watch(&mut self, path: &Path, query: &HashMap<String, String>) -> Answer {
-        let selector = query.get("labelSelector").cloned().unwrap_or_default();
-        let fields = query.get("fieldSelector").cloned().unwrap_or_default();
-        let fits = |p: &Path, o: &Value| {
-            p.plural == path.plural
-                && p.group == path.group
-                && (path.namespace.is_empty() || p.namespace == path.namespace)
-                && selected(o, &selector)
-                && fields.strip_prefix("metadata.name=").is_none_or(|n| n == p.name)
-        };
-        if query.get("watch").is_some_and(|w| w == "true") {
-            let from: u64 = query.get("resourceVersion").and_then(|v| v.parse().ok()).unwrap_or(0);
-            if from < self.oldest {
-                // As the real one: no HTTP error, but an event.
-                return lines(stream::iter([
-                    json!({"type": "ERROR", "object": status(StatusCode::GONE, "Expired")}),
-                ]));
-            }
-            let past: Vec<Value> = self
-                .history
-                .iter()
-                .filter(|(version, p, _, o)| *version > from && fits(p, o))
-                .map(|(_, _, kind, o)| json!({"type": kind, "object": o}))
-                .collect();
-            let (sender, receiver) = mpsc::unbounded();
-            let watched = Path { name: fields.replace("metadata.name=", ""), ..path.clone() };
-            self.watchers.push((watched, selector, sender));
-            return lines(stream::iter(past).chain(receiver));
-        }
-        let items: Vec<&Value> = self.objects.iter().filter(|(p, o)| fits(p, o)).map(|(_, o)| o).collect();
-        let version = self.version.to_string();
-        ok(
-            &json!({"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": version}, "items": items}),
-        )
-    }
-
-    fn act(&mut self, method: &Method, path: Path, query: &HashMap<String, String>, body: &[u8]) -> Answer {
-        let before = self.objects.get(&Path { status: false, ..path.clone() }).cloned();
-        let sent: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
-        match *method {
-            Method::GET => before.map_or_else(|| failure(StatusCode::NOT_FOUND, "NotFound"), |o| ok(&o)),
-            Method::POST => {
-                let name = sent["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-                let path = Path { name, ..path };
-                if self.objects.contains_key(&path) {
-                    return failure(StatusCode::CONFLICT, "AlreadyExists");
-                }
-                let mut sent = sent;
-                sent["metadata"]["namespace"] = json!(path.namespace);
-                created(&self.store(path, None, sent))
-            }
-            Method::PUT => {
-                let Some(before) = before else { return failure(StatusCode::NOT_FOUND, "NotFound") };
-                let version = &sent["metadata"]["resourceVersion"];
-                if !version.is_null() && *version != before["metadata"]["resourceVersion"] {
-                    return failure(StatusCode::CONFLICT, "Conflict");
-                }
-                ok(&self.store(path, Some(before), sent))
-            }
-            Method::PATCH => self.apply(path, query, before, sent),
-            Method::DELETE => {
-                let Some(before) = before else { return failure(StatusCode::NOT_FOUND, "NotFound") };
-                for part in ["uid", "resourceVersion"] {
-                    let wanted = &sent["preconditions"][part];
-                    if !wanted.is_null() && *wanted != before["metadata"][part] {
-                        return failure(StatusCode::CONFLICT, "Conflict");
-                    }
-                }
-                self.delete(&path);
-                ok(&json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}))
-            }
-            _ => failure(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
-        }
-    }
-
-    fn apply(
-        &mut self,
-        path: Path,
-        query: &HashMap<String, String>,
-        before: Option<Value>,
-        sent: Value,
-    ) -> Answer {
-        let Some(manager) = query.get("fieldManager") else {
-            // A merge patch, as events use.
-            let mut next = before.clone().unwrap_or(Value::Null);
-            merge(&mut next, &sent);
-            return ok(&self.store(path, before, next));
-        };
-        let target = Path { status: false, ..path.clone() };
-        if path.status && before.is_none() {
-            return failure(StatusCode::NOT_FOUND, "NotFound");
-        }
-        let mut sent = sent;
-        if path.status {
-            sent = json!({"status": sent["status"]});
-        } else if let Some(map) = sent.as_object_mut() {
-            map.remove("status");
-        }
-        let mut next = before.clone().unwrap_or_else(|| json!({"metadata": {"namespace": path.namespace}}));
-        let owned = (path, manager.clone());
-        if let Some(former) = self.applied.get(&owned) {
-            prune(&mut next, former, &sent);
-        }
-        merge(&mut next, &sent);
-        self.applied.insert(owned, sent);
-        ok(&self.store(target, before, next))
-    }
-
-    /// Stores a version; an unchanged object keeps its resourceVersion.
-    fn store(&mut self, path: Path, before: Option<Value>, mut object: Value) -> Value {
-        objects::default(&path, &mut object);
-        let metadata = before.as_ref().map_or(&Value::Null, |b| &b["metadata"]);
-        let mut generation = metadata["generation"].as_u64().unwrap_or(1);
-        if before.as_ref().is_some_and(|b| b["spec"] != object["spec"]) {
-            generation += 1;
-        }
-        object["metadata"]["generation"] = json!(generation);
-        object["metadata"]["name"] = json!(path.name);
-        object["metadata"]["uid"] = match metadata["uid"].as_str() {
-            Some(uid) => json!(uid),
-            None => {
-                self.uids += 1;
-                json!(format!("uid-{}", self.uids))
-            }
-        };
-        object["metadata"]["resourceVersion"] = metadata["resourceVersion"].clone();
-        if before.as_ref() == Some(&object) {
-            return object;
-        }
-        self.version += 1;
-        object["metadata"]["resourceVersion"] = json!(self.version.to_string());
-        self.objects.insert(path.clone(), object.clone());
-        self.tell(&path, if before.is_some() { "MODIFIED" } else { "ADDED" }, before.as_ref(), &object);
-        object
-    }
-
-    fn delete(&mut self, path: &Path) {
-        let Some(mut object) = self.objects.remove(path) else { return };
-        self.applied.retain(|(p, _), _| Path { status: false, ..p.clone() } != *path);
-        self.version += 1;
-        object["metadata"]["resourceVersion"] = json!(self.version.to_string());
-        self.tell(path, "DELETED", None, &object);
-        let uid = object["metadata"]["uid"].clone();
-        let owned = |o: &Value| {
-            o["metadata"]["ownerReferences"].as_array().is_some_and(|r| r.iter().any(|r| r["uid"] == uid))
-        };
-        let children: Vec<Path> =
-            self.objects.iter().filter(|(_, o)| owned(o)).map(|(p, _)| p.clone()).collect();
-        for child in children {
-            self.delete(&child);
-        }
-    }
-
-    /// Tells the watchers; to those whose selector `before` met and `object` no longer meets, it is gone.
-    fn tell(&mut self, path: &Path, kind: &'static str, before: Option<&Value>, object: &Value) {
-        self.history.push((self.version, path.clone(), kind, object.clone()));
-        self.watchers.retain(|(watched, selector, sender)| {
-            let fits = watched.plural == path.plural
-                && watched.group == path.group
-                && (watched.namespace.is_empty() || watched.namespace == path.namespace)
-                && (watched.name.is_empty() || watched.name == path.name);
-            let event = match before.filter(|before| selected(before, selector)) {
-                _ if !fits => return true,
-                _ if selected(object, selector) => json!({"type": kind, "object": object}),
-                // As it was, with the version of now.
-                Some(before) => {
-                    let mut gone = before.clone();
-                    gone["metadata"]["resourceVersion"] = object["metadata"]["resourceVersion"].clone();
-                    json!({"type": "DELETED", "object": gone})
-                }
-                None => return true,
-            };
-            sender.unbounded_send(event).is_ok()
-        });
-    }
-}
-
-fn ok(value: &Value) -> Answer {
-    answer(StatusCode::OK, value)
-}
-
-fn created(value: &Value) -> Answer {
-    answer(StatusCode::CREATED, value)
-}
-
-fn failure(code: StatusCode, reason: &str) -> Answer {
-    answer(code, &status(code, reason))
-}
-
-fn status(code: StatusCode, reason: &str) -> Value {
-    json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": reason,
-           "reason": reason, "code": code.as_u16()})
-}
-
-/// The events of a watch, a line each.
-fn lines(events: impl Stream<Item = Value> + Send + 'static) -> Answer {
-    let lines = events.map(|event| {
-        let mut line = serde_json::to_vec(&event).unwrap();
-        line.push(b'\n');
-        Ok(Frame::data(Bytes::from(line)))
-    });
-    Response::new(UnsyncBoxBody::new(StreamBody::new(lines)))
-}
-
-fn answer(code: StatusCode, value: &Value) -> Answer {
-    let body = Bytes::from(serde_json::to_vec(value).unwrap());
-    let once = stream::once(async move { Ok(Frame::data(body)) });
-    let mut answer = Response::new(UnsyncBoxBody::new(StreamBody::new(once)));
-    *answer.status_mut() = code;
-    answer
 }
