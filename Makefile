@@ -1,6 +1,6 @@
 # The two commands: `make up` and `make test`. `make` alone prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help up down test e2e generate check-generated fmt lint deny containerfiles
+.PHONY: help up down test e2e generate check-generated fmt lint deny containerfiles bench fuzz
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -29,6 +29,12 @@ fmt: ## format Rust and Go
 
 lint: ## formatting and lints, warnings denied
 	@scripts/lint.sh
+
+bench: ## what the node costs on this machine, beside its budgets (20 to 30 minutes; ROW=text runs the rows that match)
+	@scripts/bench.sh $(if $(ROW),--row "$(ROW)")
+
+fuzz: ## every fuzz target for FOR seconds (600), TARGET=name for one (needs nightly and cargo-fuzz)
+	@scripts/fuzz.sh
 
 deny: ## licences, bans and sources of the dependencies (needs cargo-deny)
 	@cargo deny check bans licenses sources

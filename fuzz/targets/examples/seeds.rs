@@ -1,0 +1,134 @@
+//! Writes a valid input or two of every target into the corpus, for a fuzzer to start from:
+//! `cargo run --release -p fuzz-targets --example seeds`.
+#![allow(clippy::unwrap_used, reason = "a tool of developers: it stops at the first trouble")]
+
+use std::{fs, path::PathBuf};
+
+use bytes::Bytes;
+use enode::{Endpoint, EnodeUrl, NodeKey, RecordContent};
+use rlpx::{Capability, DisconnectReason, Hello};
+use waku_wire::{
+    Bloom, Completion, Cursor, Envelope, EnvelopeHash, MessageResponse, MessagesRequest, ProtocolVersion,
+    StatusOptions, Topic, WireEnvelope, encode_batch_ack, messages,
+};
+
+const NOW: u32 = 1_700_000_000;
+
+fn write(target: &str, inputs: &[&[u8]]) {
+    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../corpus").join(target);
+    fs::create_dir_all(&dir).unwrap();
+    for (n, input) in inputs.iter().enumerate() {
+        fs::write(dir.join(format!("seed-{n}")), input).unwrap();
+    }
+}
+
+fn with_form(form: u8, data: &[u8]) -> Vec<u8> {
+    [&[form], data].concat()
+}
+
+fn envelope() -> WireEnvelope {
+    let topic = Topic::from_name("status");
+    Envelope { expiry: NOW + 50, ttl: 50, topic, data: Bytes::from_static(&[0xab; 40]), nonce: 7 }
+        .encode()
+        .unwrap()
+}
+
+fn main() {
+    let key = NodeKey::from_bytes(&[1; 32]).unwrap();
+    transport(&key);
+    packets();
+    let endpoint = Endpoint::new("192.0.2.1".parse().unwrap(), 30303, 30301);
+    let record = RecordContent::new(3).with_endpoint(&endpoint).sign(&key).unwrap();
+    let url: EnodeUrl =
+        format!("enode://{}@192.0.2.1:30303?discport=30301", hex(key.public_key().as_bytes()))
+            .parse()
+            .unwrap();
+    let (url, text) = (url.to_string(), record.to_string());
+    write("enode_url", &[url.as_bytes(), text.as_bytes(), b"enode://00@[::1]:1"]);
+    write("node_record", &[&record.encode()]);
+    let config = br#"{"DataDir":"/d","ListenAddr":"0.0.0.0:30303","MaxPeers":25,"HTTPEnabled":true,"HTTPPort":8545,
+        "ClusterConfig":{"Enabled":true,"StaticNodes":[],"BootNodes":[]},"SharedSources":["10.0.0.0/8"],
+        "WakuConfig":{"Enabled":true,"EnableMailServer":true,"MailServerPassword":"x","MinimumPoW":0.000002}}"#;
+    write("config_file", &[config, b"{}", b"[]"]);
+    let live =
+        br#"{"advertise":{"ip":"192.0.2.1","tcp":30303,"udp":30303},"staticPeers":[],"trustedPeers":[]}"#;
+    write("live_file", &[live, b"{}"]);
+}
+
+fn transport(key: &NodeKey) {
+    let initiator =
+        rlpx::handshake::Initiator::new(&NodeKey::from_bytes(&[9; 32]).unwrap(), &key.public_key()).unwrap();
+    let accepted = rlpx::handshake::accept(key, initiator.auth()).unwrap();
+    let fields: Vec<u8> = [
+        &[0xf8, 164, 0xb8, 65][..],
+        &[1; 65],
+        &[0xb8, 64],
+        key.public_key().as_bytes(),
+        &[0xa0],
+        &[2; 32],
+        &[4],
+    ]
+    .concat();
+    write("auth", &[&with_form(0, initiator.auth()), &with_form(1, &fields)]);
+    write("ack", &[&with_form(0, &accepted.ack), &with_form(1, &fields)]);
+    write(
+        "frame",
+        &[
+            &with_form(0, &[0; 64]),
+            &with_form(1, b"\x05\x10hello"),
+            &with_form(16, b"hello"),
+            &with_form(17, &[7; 300]),
+        ],
+    );
+    let hello = Hello::new("x/v1/linux/rust".into(), vec![Capability::new("waku", 1)], &key.public_key());
+    write("hello", &[&hello.encode()]);
+    write("base_messages", &[&DisconnectReason::TooManyPeers.encode(), &[4], &[0xc0]]);
+}
+
+fn packets() {
+    let options = StatusOptions {
+        pow_requirement: Some(0.002),
+        bloom: Some(Bloom::FULL.0.to_vec()),
+        light_node: Some(false),
+        confirmations: Some(true),
+        topics: Some(vec![Topic::from_name("status")]),
+        ..StatusOptions::default()
+    };
+    let [v0, v1] = [ProtocolVersion::V0, ProtocolVersion::V1];
+    write("status", &[&options.encode_status(v0), &options.encode_status(v1)]);
+    write("status_update", &[&options.encode_update(v0), &options.encode_update(v1)]);
+    let envelope = envelope();
+    write("messages", &[&messages::encode([envelope.raw().as_ref(); 3]), &[0xc0]]);
+    write("envelope", &[envelope.raw()]);
+    let response = MessageResponse { batch: [5; 32], errors: Vec::new() };
+    write("confirmations", &[&encode_batch_ack(&[5; 32]), &response.encode()]);
+    let request = MessagesRequest {
+        from: NOW - 86_400,
+        to: NOW,
+        topics: vec![Topic::from_name("status")],
+        limit: 10,
+        cursor: Cursor::of(&envelope).0.to_vec(),
+        batch: true,
+        ..MessagesRequest::default()
+    };
+    write("request", &[&request.encode(), &request.encode_plain(&[6; 32]), envelope.raw()]);
+    let success =
+        Completion::Success { request: [6; 32], last: envelope.hash(), cursor: Some(Cursor::of(&envelope)) };
+    let empty = Completion::Success { request: [6; 32], last: EnvelopeHash::ZERO, cursor: None };
+    let failure = Completion::Failure { request: [6; 32], error: "busy".into() };
+    write("completion", &[&success.encode(), &empty.encode(), &failure.encode()]);
+    write(
+        "payload",
+        &[
+            &with_form(0, b"\x00hello"),
+            &with_form(1, &[3; 60]),
+            &with_form(2, &[4; 120]),
+            &with_form(3, b"hi"),
+            &with_form(4, b"hi"),
+        ],
+    );
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
