@@ -13,6 +13,7 @@
 mod budget;
 mod config;
 mod connection;
+mod descriptors;
 mod ec;
 mod error;
 mod handshake;
@@ -25,6 +26,7 @@ mod writer;
 
 pub use config::{Config, LocalHello, Timeouts};
 pub use connection::Connection;
+pub use descriptors::raise_descriptor_limit;
 pub use error::{Error, ErrorClass};
 pub use outbox::{Lane, LiveSource, LiveWaker, SendError};
 pub use peer::{Message, Peer, PeerInfo, PeerSender, Protocol, ProtocolError};

@@ -124,7 +124,24 @@ impl Started {
     }
 }
 
+/// Descriptors that are not a peer's: listeners, logs, the archive's files, RPC and metrics connections.
+const OTHER_DESCRIPTORS: u64 = 768;
+
+/// Says so while there is time, instead of refusing peers when the descriptors are used up.
+fn check_descriptors(config: &NodeConfig) {
+    let wanted = u64::from(config.max_peers) + 2 * u64::from(config.max_pending_peers) + OTHER_DESCRIPTORS;
+    if let Some(limit) = devp2p::raise_descriptor_limit().filter(|limit| *limit < wanted) {
+        tracing::warn!(
+            limit,
+            wanted,
+            max_peers = config.max_peers,
+            "too few open files are allowed for so many peers: raise the limit (ulimit -n, LimitNOFILE=) or lower MaxPeers"
+        );
+    }
+}
+
 async fn start(config: NodeConfig) -> Result<Started, ExitError> {
+    check_descriptors(&config);
     let data_dir = DataDir::open(&config.data_dir)?;
     let key = identity::load(&config.identity, &data_dir)?;
     let watch = DirWatch::new(&live::directories(
