@@ -160,6 +160,18 @@ impl Client {
         Watch { receiver: self.inbox.watch(), inbox: Arc::clone(&self.inbox) }
     }
 
+    /// Gossip packets that the node has sent so far, read or not.
+    #[must_use]
+    pub fn gossip_packets(&self) -> u64 {
+        self.inbox.gossip_packets()
+    }
+
+    /// Whether the session has ended.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        *self.ended.borrow()
+    }
+
     /// Ends when the session has ended by itself; says why.
     pub async fn ended(&self) -> Error {
         let mut ended = self.ended.clone();

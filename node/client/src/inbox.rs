@@ -1,6 +1,9 @@
 //! Who waits for which packet of a session. Never holds its lock across a wait.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -33,11 +36,13 @@ struct Waiting {
 pub(crate) struct Inbox {
     version: ProtocolVersion,
     waiting: Mutex<Waiting>,
+    gossip_packets: AtomicU64,
 }
 
 impl Inbox {
     pub(crate) fn new(version: ProtocolVersion, settings: PeerSettings) -> Self {
-        Self { version, waiting: Mutex::new(Waiting { settings, ..Waiting::default() }) }
+        let waiting = Mutex::new(Waiting { settings, ..Waiting::default() });
+        Self { version, waiting, gossip_packets: AtomicU64::new(0) }
     }
 
     /// Hands one packet to whoever waits for it; waits itself while a reader's queue is full, so that a slow reader
@@ -73,6 +78,7 @@ impl Inbox {
     }
 
     async fn gossip(&self, payload: &Bytes) -> Result<(), Error> {
+        self.gossip_packets.fetch_add(1, Ordering::Relaxed);
         let watchers = {
             let mut waiting = self.waiting.lock();
             waiting.watchers.retain(|watcher| !watcher.is_closed());
@@ -155,6 +161,10 @@ impl Inbox {
             waiting.watchers.push(sender);
         }
         receiver
+    }
+
+    pub(crate) fn gossip_packets(&self) -> u64 {
+        self.gossip_packets.load(Ordering::Relaxed)
     }
 
     pub(crate) fn settings(&self) -> PeerSettings {

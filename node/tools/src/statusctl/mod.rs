@@ -1,5 +1,6 @@
 //! `statusctl`: a client on the command line. Prints JSON lines; errors are one plain line on standard error.
 
+mod bench;
 mod history;
 mod local;
 mod post;
@@ -38,6 +39,8 @@ enum Command {
     Watch(session::WatchArguments),
     /// Ask a mailserver for history: envelopes, a line each, then the completion.
     History(history::HistoryArguments),
+    /// Measure a node: bounded load, and what came of it.
+    Bench(bench::Arguments),
     /// Print the completion script of a shell.
     Completion {
         /// Which shell.
@@ -92,6 +95,7 @@ pub(crate) fn main(args: Vec<OsString>) -> ExitCode {
             clap_complete::generate(shell, &mut Arguments::command(), "statusctl", &mut std::io::stdout());
             Ok(())
         }
+        Command::Bench(arguments) => bench::bench(arguments),
         Command::Connect(arguments) => run(session::connect(&arguments)),
         Command::Post(arguments) => run(post::post(&arguments)),
         Command::Watch(arguments) => run(session::watch(&arguments)),
@@ -108,6 +112,15 @@ pub(crate) fn main(args: Vec<OsString>) -> ExitCode {
 
 fn run(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Local(format!("cannot start: {error}")))?;
+    runtime.block_on(command)
+}
+
+/// For load: as many threads as there are cores, so that the receivers are no bottleneck.
+fn run_on_all_cores(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::Local(format!("cannot start: {error}")))?;

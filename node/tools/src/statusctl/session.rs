@@ -46,6 +46,15 @@ fn version(text: &str) -> Result<ProtocolVersion, String> {
 }
 
 impl Common {
+    /// To a node without further options.
+    pub(super) fn of(enode: EnodeUrl, timeout: f64) -> Self {
+        Self { enode, timeout, nodekey_file: None, waku: vec![ProtocolVersion::V0, ProtocolVersion::V1] }
+    }
+
+    pub(super) fn enode(&self) -> &EnodeUrl {
+        &self.enode
+    }
+
     pub(super) fn patience(&self) -> Duration {
         Duration::from_secs_f64(self.timeout)
     }

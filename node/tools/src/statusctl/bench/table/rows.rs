@@ -1,0 +1,254 @@
+//! The rows of the table: what each runs and what it may cost. Budgets and the reference's figures: design §2.
+
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+
+use super::{
+    super::{
+        Failure, Output, Process,
+        fill::{self, Load as Fill},
+        floor::{self, Load as Floor},
+        history::{self, By, Load as Queries},
+        load::Shape,
+        megabytes, peers,
+        relay::{self, Load, Report},
+    },
+    Arguments, Line, Node, median,
+};
+use crate::statusctl::session::Common;
+
+/// For everything that is waited for in a run.
+const PATIENCE: f64 = 60.0;
+
+type Run = for<'a> fn(&'a Row, &'a Arguments) -> BoxFuture<'a, Result<Vec<Line>, Failure>>;
+
+/// One row.
+pub(super) struct Row {
+    name: &'static str,
+    load: Option<Load>,
+    run: Run,
+}
+
+impl Row {
+    pub(super) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    pub(super) fn run<'a>(&'a self, arguments: &'a Arguments) -> BoxFuture<'a, Result<Vec<Line>, Failure>> {
+        (self.run)(self, arguments)
+    }
+
+    fn at_most(&self, figure: &'static str, unit: &'static str, measured: f64, budget: f64) -> Line {
+        let within = measured <= budget;
+        Line {
+            row: self.name,
+            figure,
+            unit,
+            measured,
+            budget,
+            at_least: false,
+            floor: None,
+            reference: None,
+            within,
+        }
+    }
+
+    fn at_least(&self, figure: &'static str, unit: &'static str, measured: f64, budget: f64) -> Line {
+        Line { at_least: true, within: measured >= budget, ..self.at_most(figure, unit, measured, budget) }
+    }
+
+    fn load(&self) -> Result<&Load, Failure> {
+        self.load.as_ref().ok_or_else(|| Failure::Local(format!("row {} has no load", self.name)))
+    }
+}
+
+fn load(peers: u32, rate: u32, count: u32, per_packet: u32) -> Load {
+    let shape = Shape { size: 320, per_packet, ttl: 50 };
+    Load { peers, bystanders: 0, rate, count, shape }
+}
+
+pub(super) fn all() -> Vec<Row> {
+    let row = |name, load, run| Row { name, load, run };
+    vec![
+        row("idle", None, |row, arguments| Box::pin(idle(row, arguments))),
+        row("relay 10 peers × 200/s: latency", Some(load(10, 200, 2000, 1)), |r, a| Box::pin(latency(r, a))),
+        row("relay 10 × 200/s in 20 packets/s", Some(load(10, 200, 2000, 10)), |r, a| {
+            Box::pin(batched(r, a))
+        }),
+        row("relay 50 × 100/s in 20 packets/s", Some(load(50, 100, 1000, 5)), |r, a| {
+            Box::pin(batched(r, a))
+        }),
+        row("relay 10 × 200/s, one a packet", Some(load(10, 200, 2000, 1)), |r, a| Box::pin(single(r, a))),
+        row("relay 50 × 100/s, one a packet", Some(load(50, 100, 1000, 1)), |r, a| Box::pin(single(r, a))),
+        row("burst of 20k × 10 peers", Some(load(10, 0, 20_000, 100)), |r, a| Box::pin(burst(r, a))),
+        row("10 interested among 500", Some(load(10, 200, 2000, 1)), |r, a| Box::pin(among(r, a, 490))),
+        row("10 interested among 1000", Some(load(10, 200, 2000, 1)), |r, a| Box::pin(among(r, a, 990))),
+        row("20/s to 2000 peers", Some(load(2000, 20, 200, 1)), |r, a| Box::pin(many(r, a))),
+        row("fill and history", None, |row, arguments| Box::pin(archive(row, arguments))),
+    ]
+}
+
+fn common(node: &Node) -> Common {
+    Common::of(node.enode().clone(), PATIENCE)
+}
+
+fn output(node: &Node) -> Output {
+    Output { json: false, pid: Some(node.pid()) }
+}
+
+/// The reports of all runs, each on a fresh node, and the floors between them.
+async fn runs(row: &Row, arguments: &Arguments, bystanders: u32) -> Result<(Vec<Report>, Vec<f64>), Failure> {
+    let load = Load { bystanders, ..row.load()?.clone() };
+    let (mut reports, mut floors) = (Vec::new(), Vec::new());
+    for _ in 0..arguments.runs {
+        if load.peers <= 100 {
+            let floor =
+                Floor { peers: load.peers, rate: load.rate, count: load.count, shape: load.shape.clone() };
+            let floor = tokio::task::spawn_blocking(move || floor::run(&floor));
+            floors.push(floor.await.map_err(|e| Failure::Local(e.to_string()))??.microseconds_per_delivery);
+        }
+        let node = Node::start(&arguments.statusd, load.peers + bystanders, false)?;
+        let report = Box::pin(relay::run(&common(&node), &load, &output(&node))).await?;
+        if report.missing > 0 {
+            return Err(Failure::TooFew(report.deliveries, report.deliveries + report.missing));
+        }
+        reports.push(report);
+    }
+    Ok((reports, floors))
+}
+
+fn figure(reports: &[Report], of: impl Fn(&Report) -> f64) -> f64 {
+    median(reports.iter().map(of).collect())
+}
+
+fn cpu_per_delivery(reports: &[Report]) -> f64 {
+    figure(reports, |r| r.cpu_microseconds_per_delivery.unwrap_or(f64::NAN))
+}
+
+async fn latency(row: &Row, arguments: &Arguments) -> Result<Vec<Line>, Failure> {
+    let (reports, _) = runs(row, arguments, 0).await?;
+    let p50 = figure(&reports, |r| r.latency_milliseconds.p50);
+    let p99 = figure(&reports, |r| r.latency_milliseconds.p99);
+    Ok(vec![
+        Line { reference: Some("151"), ..row.at_most("p50", "ms", p50, 1.0) },
+        Line { reference: Some("299"), ..row.at_most("p99", "ms", p99, 5.0) },
+    ])
+}
+
+/// 12 µs a packet written and 1.3 µs a delivery.
+#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
+async fn batched(row: &Row, arguments: &Arguments) -> Result<Vec<Line>, Failure> {
+    let (reports, floors) = runs(row, arguments, 0).await?;
+    let budget = figure(&reports, |r| 12.0 * r.packets as f64 / r.deliveries as f64 + 1.3);
+    let line = row.at_most("CPU a delivery", "µs", cpu_per_delivery(&reports), budget);
+    Ok(vec![Line { floor: Some(median(floors)), reference: Some("16–29"), ..line }])
+}
+
+async fn single(row: &Row, arguments: &Arguments) -> Result<Vec<Line>, Failure> {
+    let (reports, floors) = runs(row, arguments, 0).await?;
+    let line = row.at_most("CPU a delivery", "µs", cpu_per_delivery(&reports), 14.0);
+    Ok(vec![Line { floor: Some(median(floors)), reference: Some("34–62"), ..line }])
+}
+
+async fn burst(row: &Row, arguments: &Arguments) -> Result<Vec<Line>, Failure> {
+    let (reports, floors) = runs(row, arguments, 0).await?;
+    let resident = figure(&reports, |r| r.used.map_or(f64::NAN, |used| megabytes(used.resident_bytes)));
+    Ok(vec![
+        Line {
+            floor: Some(median(floors)),
+            reference: Some("8.1"),
+            ..row.at_most("CPU a delivery", "µs", cpu_per_delivery(&reports), 1.8)
+        },
+        Line { reference: Some("340"), ..row.at_most("RSS after", "MB", resident, 60.0) },
+    ])
+}
+
+async fn among(row: &Row, arguments: &Arguments, bystanders: u32) -> Result<Vec<Line>, Failure> {
+    let (alone, _) = runs(row, arguments, 0).await?;
+    let (among, _) = runs(row, arguments, bystanders).await?;
+    let cpu = |reports: &[Report]| figure(reports, |r| r.cpu_microseconds_per_envelope.unwrap_or(f64::NAN));
+    let line = row.at_most("CPU, of 10 alone", "×", cpu(&among) / cpu(&alone), 1.2);
+    Ok(vec![Line { reference: Some("11.5"), ..line }])
+}
+
+async fn many(row: &Row, arguments: &Arguments) -> Result<Vec<Line>, Failure> {
+    let (reports, _) = runs(row, arguments, 0).await?;
+    let delivered = figure(&reports, |r| r.deliveries_per_second);
+    // The last envelope is sent half a period before the time is over.
+    Ok(vec![row.at_least("deliveries", "1/s", delivered, 38_000.0)])
+}
+
+async fn idle(row: &Row, arguments: &Arguments) -> Result<Vec<Line>, Failure> {
+    const PEERS: u32 = 500;
+    let (mut relays, mut mailservers, mut each) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..arguments.runs {
+        let mailserver = Node::start(&arguments.statusd, PEERS, true)?;
+        mailservers.push(megabytes(Process(mailserver.pid()).resident()?));
+        drop(mailserver);
+        let relay = Node::start(&arguments.statusd, PEERS, false)?;
+        relays.push(megabytes(Process(relay.pid()).resident()?));
+        let report =
+            Box::pin(peers::run(&common(&relay), PEERS, Duration::from_secs(2), &output(&relay))).await?;
+        each.push(report.bytes_per_peer.map_or(f64::NAN, |bytes| megabytes(bytes) * 1024.0));
+    }
+    Ok(vec![
+        Line { reference: Some("44–48"), ..row.at_most("RSS of a relay", "MB", median(relays), 12.0) },
+        Line {
+            reference: Some("44–48"),
+            ..row.at_most("RSS of a mailserver", "MB", median(mailservers), 20.0)
+        },
+        row.at_most("RSS of an idle peer", "KB", median(each), 16.0),
+    ])
+}
+
+async fn archive(row: &Row, arguments: &Arguments) -> Result<Vec<Line>, Failure> {
+    let node = Node::start(&arguments.statusd, 100, true)?;
+    let (common, output) = (common(&node), output(&node));
+    let load = Fill {
+        count: arguments.archive,
+        topics: 10_000,
+        hours: 24,
+        size: 320,
+        per_packet: 100,
+        in_flight: 8,
+    };
+    let filled = Box::pin(fill::run(&common, &load, &output)).await?;
+    let mut lines = vec![
+        Line {
+            reference: Some("13–23k"),
+            ..row.at_least("fill, archived", "1/s", filled.archived_per_second, 50_000.0)
+        },
+        Line {
+            reference: Some("30–56"),
+            ..row.at_most(
+                "fill, CPU an envelope",
+                "µs",
+                filled.cpu_microseconds_per_envelope.unwrap_or(f64::NAN),
+                12.0,
+            )
+        },
+    ];
+    let asked = async |by, clients, queries| {
+        let load = Queries { clients, queries, topics: 10_000, hours: 25, by };
+        let mut reports = Vec::new();
+        for _ in 0..arguments.runs {
+            reports.push(Box::pin(history::run(&common, &load, &output)).await?);
+        }
+        let p50 = median(reports.iter().map(|r| r.latency_milliseconds.p50).collect());
+        let cpu = median(reports.iter().map(|r| r.cpu_microseconds_per_query.unwrap_or(f64::NAN)).collect());
+        Ok::<_, Failure>((p50, cpu))
+    };
+    let (one, cpu) = asked(By::Topic, 1, 200).await?;
+    let (eight, _) = asked(By::Topic, 8, 100).await?;
+    let (bloom, _) = asked(By::Bloom, 1, 100).await?;
+    let (walk, _) = asked(By::Everything, 1, 100).await?;
+    lines.extend([
+        Line { reference: Some("570"), ..row.at_most("one topic, p50", "ms", one, 1.0) },
+        Line { reference: Some("500 000"), ..row.at_most("one topic, CPU", "µs", cpu, 1000.0) },
+        Line { reference: Some("3800"), ..row.at_most("one topic, 8 clients, p50", "ms", eight, 4.0) },
+        Line { reference: Some("644"), ..row.at_most("bloom of one topic, p50", "ms", bloom, 3.0) },
+        Line { reference: Some("3.7"), ..row.at_most("walk, a page of 1000", "ms", walk, 2.0) },
+    ]);
+    Ok(lines)
+}
