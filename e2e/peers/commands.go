@@ -49,15 +49,10 @@ func connectCommand(_ *flag.FlagSet, o *options) func(context.Context, []string)
 			return err
 		}
 		return connect(ctx, target, o, quiet(), func(s *session) error {
-			capabilities := []string{}
-			for _, c := range s.peer.Caps() {
-				capabilities = append(capabilities, c.String())
-			}
 			return print(map[string]any{
-				"name": s.peer.Fullname(), "nodeId": s.peer.ID().String(), "caps": capabilities,
-				"version": s.version, "localAddress": s.peer.LocalAddr().String(),
-				"remoteAddress": s.peer.RemoteAddr().String(), "status": s.remote.json(),
-				"self": o.ownID(),
+				"name": s.peer.name, "nodeId": s.peer.id, "caps": s.peer.capabilities,
+				"version": s.version, "snappy": o.snappy, "localAddress": s.peer.local.String(),
+				"remoteAddress": s.peer.remote.String(), "status": s.remote.json(), "self": o.ownID(),
 			})
 		})
 	}
@@ -188,8 +183,8 @@ func watchCommand(flags *flag.FlagSet, o *options) func(context.Context, []strin
 		}
 		return connect(ctx, target, o, own, func(s *session) error {
 			if err := print(map[string]any{
-				"type": "watching", "nodeId": s.peer.ID().String(), "self": o.ownID(),
-				"localAddress": s.peer.LocalAddr().String(), "remoteAddress": s.peer.RemoteAddr().String(),
+				"type": "watching", "nodeId": s.peer.id, "self": o.ownID(),
+				"localAddress": s.peer.local.String(), "remoteAddress": s.peer.remote.String(),
 			}); err != nil {
 				return err
 			}

@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/ethereum/go-ethereum/rlp"
 )
@@ -47,6 +48,36 @@ func (s *status) options(version uint) []option {
 		add(5, *s.Topics)
 	}
 	return list
+}
+
+// apply changes what an update names; topics and bloom replace each other (§4.3, §4.4).
+func (s *status) apply(update *status) {
+	if update.PoW != nil {
+		s.PoW = update.PoW
+	}
+	if update.Topics != nil {
+		s.Topics, s.Bloom = update.Topics, nil
+	} else if update.Bloom != nil {
+		s.Topics, s.Bloom = nil, update.Bloom
+	}
+	if update.Confirmations != nil {
+		s.Confirmations = update.Confirmations
+	}
+}
+
+// wants tells whether the peer of this status is to get an envelope (§4.5); without a requirement it is 0.001 (§4.2).
+func (s *status) wants(e *envelope) bool {
+	requirement := 0.001
+	if s.PoW != nil {
+		requirement = *s.PoW
+	}
+	if e.pow() < requirement {
+		return false
+	}
+	if s.Topics != nil {
+		return slices.Contains(*s.Topics, e.Topic)
+	}
+	return len(s.Bloom) == 0 || covers(s.Bloom, e.Topic)
 }
 
 // encode gives the payload of code 0: bare options in waku/1, behind a version number in waku/0 (§4.3).

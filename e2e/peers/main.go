@@ -25,6 +25,7 @@ const usage = `usage: status-peer COMMAND [flags] [ENODE]
   post ENODE      send one envelope
   watch ENODE     print the envelopes that arrive, a line each
   history ENODE   ask a mailserver, print the envelopes, then the completion
+  exchange ENODE  every packet of the protocol with a mailserver that confirms, print which went either way
   serve           be a peer and mailserver, misbehaving if told to; prints its enode first
 
 Every command prints JSON, takes -timeout and lists its flags with -h. Exit codes: 0 done, 1 cannot connect,
@@ -55,6 +56,7 @@ type options struct {
 	timeout  time.Duration
 	keyHex   string
 	protocol string
+	snappy   bool
 	key      *ecdsa.PrivateKey
 	versions []uint
 }
@@ -63,11 +65,12 @@ type options struct {
 type command func(flags *flag.FlagSet, o *options) func(ctx context.Context, args []string) error
 
 var commands = map[string]command{
-	"connect": connectCommand,
-	"post":    postCommand,
-	"watch":   watchCommand,
-	"history": historyCommand,
-	"serve":   serveCommand,
+	"connect":  connectCommand,
+	"post":     postCommand,
+	"watch":    watchCommand,
+	"history":  historyCommand,
+	"exchange": exchangeCommand,
+	"serve":    serveCommand,
 }
 
 func main() {
@@ -119,6 +122,7 @@ func run(args []string) error {
 	flags.DurationVar(&o.timeout, "timeout", 10*time.Second, "give up after this long; 0: never")
 	flags.StringVar(&o.keyHex, "key", "", "node key, 64 hex digits (default: a fresh one)")
 	flags.StringVar(&o.protocol, "waku", "0,1", "versions of waku to offer: 0, 1 or 0,1")
+	flags.BoolVar(&o.snappy, "snappy", true, "compress packets; false: be a peer of devp2p version 4, which does not")
 	invoke := declare(flags, o)
 	positional, err := parse(flags, args[1:])
 	if err != nil {

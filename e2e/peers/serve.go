@@ -17,6 +17,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/p2p/enode"
+	"github.com/ethereum/go-ethereum/rlp"
 )
 
 // modes and what each does to a history request.
@@ -142,7 +143,13 @@ func serveCommand(flags *flag.FlagSet, o *options) func(context.Context, []strin
 				return err
 			}
 			go func() {
-				if err := p2p.SetupConn(fd, inbound, nil); err != nil {
+				setup := func() error { return p2p.SetupConn(fd, inbound, nil) }
+				if !o.snappy {
+					setup = func() error {
+						return servePlain(fd, o, func(session *session) error { return s.serve(ctx, session) })
+					}
+				}
+				if err := setup(); err != nil {
 					fmt.Fprintln(os.Stderr, "status-peer: session not set up:", err)
 				}
 			}()
@@ -181,11 +188,29 @@ func (s *server) serve(ctx context.Context, peer *session) error {
 			err = s.messages(peer, p.payload)
 		case codeRequest:
 			err = s.request(peer, p.payload)
+		case codeStatusUpdate:
+			err = s.update(peer, p.payload)
 		}
 		if err != nil {
 			return err
 		}
 	}
+}
+
+// update changes what a peer is sent from now on (§4.4).
+func (s *server) update(from *session, payload []byte) error {
+	var options []rlp.RawValue
+	if err := rlp.DecodeBytes(payload, &options); err != nil {
+		return err
+	}
+	update, err := decodeOptions(from.version, options)
+	if err != nil {
+		return err
+	}
+	s.store.Lock()
+	from.remote.apply(update)
+	s.store.Unlock()
+	return print(map[string]any{"type": "update", "nodeId": from.peer.id, "status": update.json()})
 }
 
 // messages stores, confirms and passes on to the other sessions.
@@ -203,7 +228,7 @@ func (s *server) messages(from *session, payload []byte) error {
 		}
 		s.store.Lock()
 		for other := range s.store.sessions {
-			if other != from {
+			if other != from && other.remote.wants(&r.envelope) {
 				go func() { _ = other.send(codeMessages, encodeEnvelopes(r.Raw)) }() // a lost session ends by itself
 			}
 		}

@@ -31,9 +31,16 @@ type packet struct {
 	payload []byte
 }
 
-// session is a connected peer. run reads it; whoever holds it calls next.
+// identity is who is at the other end.
+type identity struct {
+	name, id      string
+	capabilities  []string
+	local, remote net.Addr
+}
+
+// session is a connected peer. A goroutine reads it; whoever holds it calls next.
 type session struct {
-	peer    *p2p.Peer
+	peer    identity
 	rw      p2p.MsgReadWriter
 	version uint
 	remote  *status // of the peer, once shaken hands
@@ -42,6 +49,24 @@ type session struct {
 	lost    chan struct{} // closed when reading ended
 	lostErr error         // why, valid after lost
 	done    chan struct{} // closed by the holder
+}
+
+// newSession begins to read rw.
+func newSession(peer identity, rw p2p.MsgReadWriter, version uint) *session {
+	s := &session{
+		peer: peer, rw: rw, version: version,
+		packets: make(chan packet), lost: make(chan struct{}), done: make(chan struct{}),
+	}
+	go s.read()
+	return s
+}
+
+func identityOf(peer *p2p.Peer) identity {
+	capabilities := []string{}
+	for _, c := range peer.Caps() {
+		capabilities = append(capabilities, c.String())
+	}
+	return identity{peer.Fullname(), peer.ID().String(), capabilities, peer.LocalAddr(), peer.RemoteAddr()}
 }
 
 // newServer makes a p2p server that neither listens nor dials by itself: the caller brings the sockets. handle
@@ -60,11 +85,7 @@ func newServer(key *ecdsa.PrivateKey, versions []uint, handle func(*session) err
 			Version: version,
 			Length:  codeCount,
 			Run: func(peer *p2p.Peer, rw p2p.MsgReadWriter) error {
-				s := &session{
-					peer: peer, rw: rw, version: version,
-					packets: make(chan packet), lost: make(chan struct{}), done: make(chan struct{}),
-				}
-				go s.read()
+				s := newSession(identityOf(peer), rw, version)
 				defer close(s.done)
 				return handle(s)
 			},
@@ -171,6 +192,15 @@ func connect(ctx context.Context, target string, o *options, own *status, use fu
 	if node.IP() == nil || node.TCP() == 0 {
 		return &usageError{fmt.Sprintf("enode %q has no address and TCP port", target)}
 	}
+	address := net.JoinHostPort(node.IP().String(), fmt.Sprint(node.TCP()))
+	fd, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return &connectError{err}
+	}
+	socket := graceful{fd.(*net.TCPConn)}
+	if !o.snappy {
+		return connectPlain(ctx, socket, node, o, own, use)
+	}
 	result := make(chan error, 1)
 	srv, err := newServer(o.key, o.versions, func(s *session) error {
 		err := s.shakeHands(ctx, own)
@@ -183,6 +213,7 @@ func connect(ctx context.Context, target string, o *options, own *status, use fu
 		return nil
 	})
 	if err != nil {
+		_ = fd.Close()
 		return err
 	}
 	defer srv.Stop()
@@ -191,13 +222,8 @@ func connect(ctx context.Context, target string, o *options, own *status, use fu
 	subscription := srv.SubscribeEvents(events)
 	defer subscription.Unsubscribe()
 
-	address := net.JoinHostPort(node.IP().String(), fmt.Sprint(node.TCP()))
-	fd, err := new(net.Dialer).DialContext(ctx, "tcp", address)
-	if err != nil {
-		return &connectError{err}
-	}
 	setup := make(chan error, 1)
-	go func() { setup <- srv.SetupConn(graceful{fd.(*net.TCPConn)}, dialed, node) }()
+	go func() { setup <- srv.SetupConn(socket, dialed, node) }()
 	select {
 	case err = <-setup:
 		if err != nil {

@@ -172,6 +172,22 @@ func TestWatchSeesWhatAnotherPosts(t *testing.T) {
 	}
 }
 
+// devp2p.md §2.5: either side may be of version 4, and then neither compresses.
+func TestWithoutSnappy(t *testing.T) {
+	for _, sides := range [][2]string{{"false", "false"}, {"true", "false"}, {"false", "true"}} {
+		enode := serveAt(t, "-snappy="+sides[0])
+		client := "-snappy=" + sides[1]
+		for _, version := range []string{"0", "1"} {
+			topic := "0102030" + version
+			posted := runs(t, exitDone, "post", enode, "-topic", topic, "-confirm", client, "-waku", version)[0]
+			lines := runs(t, exitDone, "history", enode, "-topic", topic, client, "-waku", version)
+			if posted["confirmed"] != true || len(lines) != 2 || lines[0]["raw"] != posted["raw"] {
+				t.Errorf("server %s, client %s, waku/%s: %v, %v", sides[0], sides[1], version, posted, lines)
+			}
+		}
+	}
+}
+
 func TestMisbehaviour(t *testing.T) {
 	for mode, c := range map[string]struct {
 		code int

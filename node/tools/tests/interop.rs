@@ -177,6 +177,36 @@ fn watch_sees_what_the_peer_passes_on() {
     assert!(watch.child.wait().unwrap().success());
 }
 
+/// `spec/devp2p.md` §2.5: with a peer of version 4 of the base protocol nothing is compressed.
+#[test]
+fn without_snappy() {
+    let (_server, enode) = serve(&["-snappy=false"]);
+    assert_eq!(peer(&["connect", &enode, "-snappy=false"])[0]["snappy"], false);
+    for version in ["0", "1"] {
+        let posted =
+            statusctl(0, &["post", &enode, "--channel", "status", "--confirm", "--waku", version]).remove(0);
+        for form in ["plain", "encrypted"] {
+            let found =
+                statusctl(0, &["history", &enode, "--channel", "status", "--form", form, "--waku", version]);
+            assert!(found.iter().any(|line| line["raw"] == posted["raw"]), "{form}, waku/{version}");
+        }
+    }
+}
+
+/// `spec/waku-mailserver.md` §4.4, §7.3 step 6: the canary's status update is read by the peer.
+#[test]
+fn a_status_update_is_understood() {
+    for snappy in ["-snappy=true", "-snappy=false"] {
+        let (mut server, enode) = serve(&["-fill", "1", snappy]);
+        assert_eq!(tools(&["node-canary", "-mailserver", &enode]).status.code(), Some(0));
+        let update = server.line();
+        assert_eq!(
+            (&update["type"], &update["status"]),
+            (&"update".into(), &serde_json::json!({"topics": 1}))
+        );
+    }
+}
+
 #[test]
 fn statusctl_exit_codes() {
     let (mut server, enode) = serve(&["-mode", "refuse"]);

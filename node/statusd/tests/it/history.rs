@@ -20,13 +20,13 @@ fn topic() -> Topic {
     Topic::from_name("status")
 }
 
-async fn connect(node: &Statusd) -> Client {
+pub(crate) async fn connect(node: &Statusd) -> Client {
     let public = node.rpc("admin_nodeInfo", json!([]))["enode"].as_str().unwrap().to_owned();
     let url = format!("{public}@{}", node.p2p).parse().unwrap();
     Client::connect(&url, &NodeKey::generate(), &Options::quiet()).await.unwrap()
 }
 
-async fn post(client: &Client, text: &str) -> WireEnvelope {
+pub(crate) async fn post(client: &Client, text: &str) -> WireEnvelope {
     let envelope = Envelope {
         expiry: now() + 30,
         ttl: 30,
@@ -67,6 +67,9 @@ async fn what_was_confirmed_before_sigterm_is_served_after_the_restart() {
     let (_, metrics) = node.get("/metrics");
     assert!(metrics.lines().any(|line| line == "mailserver_delivery_attempts_total 1"), "{metrics}");
     assert!(metrics.lines().any(|line| line == "statusd_archive_envelopes 1"), "{metrics}");
+    // `spec/waku-mailserver.md` §9.4 S89.
+    let counted = metrics.lines().find(|line| line.starts_with("mailserver_archived_envelopes_total{db=\""));
+    assert!(counted.is_some_and(|line| line.ends_with("} 1")), "{metrics}");
 }
 
 #[tokio::test]
@@ -84,4 +87,18 @@ async fn a_new_password_file_takes_effect_without_a_restart() {
     until("the new password is taken", SOON, || node.log().contains("password replaced").then_some(()));
     assert_eq!(history(&client, "second password").await.unwrap().len(), 1);
     assert!(matches!(history(&client, "first password").await, Err(Error::Refused(_))));
+}
+
+/// `spec/waku-mailserver.md` §12 Q36: who asks for what is nobody's business at the default level.
+#[tokio::test]
+async fn q36_requests_are_not_logged() {
+    let node = Setup::default().start();
+    let client = connect(&node).await;
+    post(&client, "one").await;
+    assert_eq!(history(&client, "status-offline-inbox").await.unwrap().len(), 1);
+    assert!(history(&client, "another password").await.is_err());
+    let id = client.own_id().to_string();
+    let (_, log) = tokio::task::spawn_blocking(|| node.stop("-TERM")).await.unwrap();
+    let secrets = [id.as_str(), &topic().to_string(), "cd423760", "bloom", "p2p request"];
+    assert!(secrets.iter().all(|secret| !log.contains(secret)), "{log}");
 }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
+mod canary;
+mod exchange;
 mod history;
 mod identity;
 mod live;

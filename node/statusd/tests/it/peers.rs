@@ -3,6 +3,7 @@
 use devp2p::{Capability, Connection, DisconnectReason, Lane, LocalHello, Offer, Peer, Timeouts};
 use enode::{Enode, NodeKey};
 use serde_json::json;
+use waku_wire::{Envelope, Topic, messages};
 
 use crate::program::{SOON, Setup, Statusd, until};
 
@@ -117,4 +118,28 @@ async fn the_configured_rate_limits_are_in_force() {
             assert!(metrics.lines().any(|found| found == line), "{metrics}");
         }
     }
+}
+
+/// `spec/waku-mailserver.md` §2.7: a peer most of whose envelopes are very old has another time than the node. That is
+/// said, once a minute at most, and costs the peer nothing.
+#[tokio::test]
+async fn a_peer_of_another_time_is_warned_of_once() {
+    let node = Setup::default().start();
+    let mut peer = greet(&node).await;
+    for packet in 0..3u8 {
+        let old = |n: u8| {
+            let data = vec![packet, n].into();
+            let topic = Topic::default();
+            Envelope { expiry: 1_000_000_000, ttl: 50, topic, data, nonce: 0 }.encode().unwrap()
+        };
+        let old: Vec<_> = (0..10).map(old).collect();
+        send(&peer, MESSAGES, messages::encode(old.iter().map(|e| e.raw().as_ref())).to_vec()).await;
+        assert_eq!(receive(&mut peer).await, Some(MESSAGE_RESPONSE));
+        receive(&mut peer).await;
+    }
+    let warning = |log: &str| log.matches("are from another time").count();
+    let log = until("a warning", SOON, || Some(node.log()).filter(|log| warning(log) > 0));
+    assert!(log.contains("envelopes=10 in_future=0 very_old=10"), "{log}");
+    let (_, log) = tokio::task::spawn_blocking(|| node.stop("-TERM")).await.unwrap();
+    assert_eq!(warning(&log), 1, "{log}");
 }
