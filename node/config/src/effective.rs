@@ -46,6 +46,8 @@ pub struct NodeConfig {
     pub shared_sources: Vec<Cidr>,
     /// JSON-RPC, if on.
     pub http: Option<HttpConfig>,
+    /// Path of the JSON-RPC socket, if on.
+    pub ipc: Option<PathBuf>,
     /// Metrics and health, if on.
     pub metrics: Option<MetricsConfig>,
     /// Waku, if on.
@@ -95,8 +97,17 @@ pub struct HttpConfig {
     pub cors: Vec<String>,
     /// Enabled modules.
     pub modules: Vec<String>,
+    /// WebSocket on the same listener, if on.
+    pub websocket: Option<WebSocketConfig>,
     /// File with the bearer token of write methods.
     pub token_file: Option<PathBuf>,
+}
+
+/// WebSocket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebSocketConfig {
+    /// Allowed Origin headers; `*` is any; empty: only requests without one.
+    pub origins: Vec<String>,
 }
 
 /// Metrics and health.

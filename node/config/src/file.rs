@@ -50,6 +50,18 @@ pub struct ConfigFile {
     /// Allowed CORS origins; `*` is any.
     #[serde(rename = "HTTPCors", skip_serializing_if = "Option::is_none")]
     pub http_cors: Option<Vec<String>>,
+    /// WebSocket on the same listener.
+    #[serde(rename = "WSEnabled", skip_serializing_if = "Option::is_none")]
+    pub ws_enabled: Option<bool>,
+    /// Origins whose pages may open WebSockets.
+    #[serde(rename = "WSOrigins", skip_serializing_if = "Option::is_none")]
+    pub ws_origins: Option<Vec<String>>,
+    /// JSON-RPC over a Unix socket.
+    #[serde(rename = "IPCEnabled", skip_serializing_if = "Option::is_none")]
+    pub ipc_enabled: Option<bool>,
+    /// Path of that socket; a bare name is placed in the data directory.
+    #[serde(rename = "IPCFile", skip_serializing_if = "Option::is_none")]
+    pub ipc_file: Option<String>,
     /// Extension: file with the bearer token of RPC write methods; reloaded when it changes.
     #[serde(rename = "RPCTokenFile", skip_serializing_if = "Option::is_none")]
     pub rpc_token_file: Option<String>,

@@ -21,7 +21,7 @@ mod secret;
 pub use cidr::{Cidr, CidrError};
 pub use effective::{
     Environment, HttpConfig, Identity, ListenAddr, LogLevel, MailserverConfig, MetricsConfig, NodeConfig,
-    Password, RateLimitsConfig, WakuConfig, config_hash,
+    Password, RateLimitsConfig, WakuConfig, WebSocketConfig, config_hash,
 };
 pub use error::ConfigError;
 pub use file::{ClusterConfigFile, ConfigFile, WakuConfigFile};

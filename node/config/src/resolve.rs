@@ -16,7 +16,8 @@ use enode::{EnodeUrl, NodeKey};
 
 use crate::{
     Cidr, CidrError, ConfigError, Environment, Flags, HttpConfig, Identity, ListenAddr, LogLevel,
-    MailserverConfig, MetricsConfig, NodeConfig, Password, RateLimitsConfig, Secret, WakuConfig, config_hash,
+    MailserverConfig, MetricsConfig, NodeConfig, Password, RateLimitsConfig, Secret, WakuConfig,
+    WebSocketConfig, config_hash,
     file::{ClusterConfigFile, ConfigFile, WakuConfigFile},
     merge::{Merged, Warning},
 };
@@ -92,6 +93,7 @@ impl NodeConfig {
         Ok(Self {
             network_id: network_id(flags, &file)?,
             identity: identity(flags, &file, environment)?,
+            ipc: ipc(&file, &data_dir),
             data_dir,
             listen: listen(flags, &file)?,
             advertise: advertise(&file, live_dir.as_deref())?,
@@ -285,8 +287,16 @@ fn http(file: &ConfigFile) -> Option<HttpConfig> {
             .map(|name| name.trim().to_owned())
             .filter(|name| !name.is_empty())
             .collect(),
+        websocket: (file.ws_enabled == Some(true))
+            .then(|| WebSocketConfig { origins: file.ws_origins.clone().unwrap_or_default() }),
         token_file: file.rpc_token_file.as_deref().filter(|path| !path.is_empty()).map(PathBuf::from),
     })
+}
+
+fn ipc(file: &ConfigFile, data_dir: &Path) -> Option<PathBuf> {
+    let path = file.ipc_file.as_deref().filter(|path| !path.is_empty()).unwrap_or("geth.ipc");
+    (file.ipc_enabled == Some(true))
+        .then(|| if path.contains('/') { PathBuf::from(path) } else { data_dir.join(path) })
 }
 
 fn metrics(flags: &Flags, file: &ConfigFile) -> Option<MetricsConfig> {
