@@ -1,19 +1,30 @@
 //! The running node as RPC, metrics and live settings see it: its devp2p server, its record, its static peers.
 //! Facts: `spec/operations.md` §2.2, `spec/devp2p.md` §2.8 (peer name).
 
-use std::{io, path::PathBuf};
+use std::{
+    collections::{BTreeMap, HashSet},
+    io,
+    path::PathBuf,
+    sync::Arc,
+};
 
-use devp2p::Handle;
-use enode::{Endpoint, Enode, EnodeUrl, RecordError};
+use devp2p::{Handle, PeerEvent};
+use enode::{Endpoint, Enode, EnodeUrl, NodeId, RecordError};
+use futures::{
+    FutureExt as _, StreamExt as _,
+    future::BoxFuture,
+    stream::{self, BoxStream},
+};
 use parking_lot::Mutex;
-use serde_json::Map;
+use tokio::sync::broadcast::error::RecvError;
+use waku::Waku;
 
 use crate::{
-    rpc::{Backend, NodeInfo, PeerEntry, PeerNetwork, Ports, peer_protocols, waku_protocol},
+    rpc::{Backend, NodeInfo, PeerChange, PeerEntry, PeerNetwork, Ports, peer_protocols, waku_protocol},
     sequence::Sequence,
 };
 
-/// Most peers added by RPC.
+/// Most peers added by RPC, and most trusted by RPC.
 const MAX_ADDED_PEERS: usize = 1000;
 
 /// Version of the program, without a leading `v`.
@@ -27,12 +38,6 @@ pub(crate) fn client_name() -> String {
         other => other,
     };
     format!("Statusd/v{VERSION}/{}-{arch}/rust{}", std::env::consts::OS, env!("CARGO_PKG_RUST_VERSION"))
-}
-
-/// What waku announces, for `admin_nodeInfo`.
-pub(crate) struct WakuDetails {
-    pub(crate) max_message_size: u32,
-    pub(crate) minimum_pow: f64,
 }
 
 /// Why an address is not advertised. The old one stays.
@@ -50,9 +55,12 @@ pub(crate) enum AdvertiseError {
 pub(crate) struct Node {
     p2p: Handle,
     network_id: u64,
-    waku: Option<WakuDetails>,
+    data_dir: PathBuf,
+    waku: Option<Arc<Waku>>,
     sequence: Sequence,
     statics: Mutex<Statics>,
+    /// Who is trusted by RPC.
+    trusted: Mutex<HashSet<NodeId>>,
 }
 
 /// Static peers by who wants them.
@@ -67,12 +75,13 @@ impl Node {
     pub(crate) fn new(
         p2p: Handle,
         network_id: u64,
-        waku: Option<WakuDetails>,
+        data_dir: PathBuf,
+        waku: Option<Arc<Waku>>,
         sequence: Sequence,
         (configured, live): (Vec<EnodeUrl>, Vec<EnodeUrl>),
     ) -> Self {
         let statics = Mutex::new(Statics { configured, live, added: Vec::new() });
-        Self { p2p, network_id, waku, sequence, statics }
+        Self { p2p, network_id, data_dir, waku, sequence, statics, trusted: Mutex::default() }
     }
 
     /// The devp2p server.
@@ -113,6 +122,12 @@ impl Statics {
     fn all(&self) -> Vec<EnodeUrl> {
         [&self.configured, &self.live, &self.added].into_iter().flatten().cloned().collect()
     }
+
+    fn forget(&mut self, peer: &NodeId) {
+        for peers in [&mut self.configured, &mut self.live, &mut self.added] {
+            peers.retain(|known| known.public_key.node_id() != *peer);
+        }
+    }
 }
 
 impl Backend for Node {
@@ -122,6 +137,15 @@ impl Backend for Node {
 
     fn network_id(&self) -> u64 {
         self.network_id
+    }
+
+    fn is_listening(&self) -> bool {
+        self.p2p.local_addr().is_some()
+    }
+
+    fn data_dir(&self) -> String {
+        // Only an empty path has no absolute form.
+        std::path::absolute(&self.data_dir).unwrap_or_else(|_| self.data_dir.clone()).display().to_string()
     }
 
     fn peer_count(&self) -> usize {
@@ -152,7 +176,7 @@ impl Backend for Node {
             protocols: self
                 .waku
                 .as_ref()
-                .map_or_else(Map::new, |waku| waku_protocol(waku.max_message_size, waku.minimum_pow)),
+                .map_or_else(BTreeMap::new, |waku| waku_protocol(waku.max_message_size(), waku.min_pow())),
         }
     }
 
@@ -191,5 +215,54 @@ impl Backend for Node {
         statics.added.push(peer.clone());
         self.p2p.add_peer(peer);
         Ok(())
+    }
+
+    fn remove_peer(&self, peer: NodeId) -> BoxFuture<'_, ()> {
+        self.statics.lock().forget(&peer);
+        async move { self.p2p.remove_peer(&peer).await }.boxed()
+    }
+
+    fn set_trusted(&self, peer: NodeId, trusted: bool) -> Result<(), String> {
+        let mut known = self.trusted.lock();
+        if !trusted {
+            known.remove(&peer);
+            self.p2p.remove_trusted(peer);
+            return Ok(());
+        }
+        if known.len() >= MAX_ADDED_PEERS && !known.contains(&peer) {
+            return Err(format!("{MAX_ADDED_PEERS} peers are trusted already; remove some first"));
+        }
+        known.insert(peer);
+        self.p2p.add_trusted(peer);
+        Ok(())
+    }
+
+    fn peer_events(&self) -> BoxStream<'static, PeerChange> {
+        stream::unfold(self.p2p.events(), async |mut events| {
+            loop {
+                match events.recv().await {
+                    Ok(event) => return Some((change(&event), events)),
+                    Err(RecvError::Lagged(missed)) => {
+                        tracing::warn!(missed, "a reader of admin_peerEvents is too slow and misses some");
+                    }
+                    Err(RecvError::Closed) => return None,
+                }
+            }
+        })
+        .boxed()
+    }
+}
+
+fn change(event: &PeerEvent) -> PeerChange {
+    let (kind, info, error) = match event {
+        PeerEvent::Added(info) => ("add", info, None),
+        PeerEvent::Dropped(dropped) => ("drop", &dropped.info, Some(dropped.error.clone())),
+    };
+    PeerChange {
+        kind,
+        peer: info.id.to_string(),
+        error,
+        local: info.local_addr.to_string(),
+        remote: info.remote_addr.to_string(),
     }
 }

@@ -32,9 +32,9 @@ use crate::{
     http, identity,
     live::{self, Live},
     metrics::Metrics,
-    node::{Node, VERSION, WakuDetails, client_name},
+    node::{Node, VERSION, client_name},
     parts::Parts,
-    rpc::{self, Backend, Rpc, Token, WriteAccess},
+    rpc::{self, Access, Backend, IpcListener, Services, Token, WriteAccess},
     sequence::Sequence,
     stop::{Signals, tell},
     watch::DirWatch,
@@ -158,24 +158,34 @@ async fn start(config: NodeConfig) -> Result<Started, ExitError> {
         Some(rpc) => Some(http::bind("HTTPPort", &rpc.host, rpc.port).await?),
         None => None,
     };
+    let ipc_listener = config.ipc.as_deref().map(IpcListener::bind).transpose()?;
     let mut parts = Parts::default();
     let metrics = Metrics::new(VERSION, &config.config_hash, config.mailserver.is_some())?;
     let (archive, mailserver, password) = start_history(&config, &metrics, &mut parts).await?;
     let waku = start_waku(&config, archive.as_ref(), mailserver.clone(), &metrics, &mut parts)?;
     let live_peers = live::peers("staticPeers", &live_file.static_peers);
-    let (p2p, sequence) = start_p2p(&config, key, &data_dir, &live_file, &live_peers, waku)?;
-    let details = config
-        .waku
-        .as_ref()
-        .map(|waku| WakuDetails { max_message_size: waku.max_message_size, minimum_pow: waku.minimum_pow });
+    let (p2p, sequence) = start_p2p(&config, key, &data_dir, &live_file, &live_peers, waku.clone())?;
     let statics = (config.static_peers.clone(), live_peers);
-    let node = Arc::new(Node::new(p2p.clone(), config.network_id.get(), details, sequence, statics));
+    let node = Arc::new(Node::new(
+        p2p.clone(),
+        config.network_id.get(),
+        config.data_dir.clone(),
+        waku.clone(),
+        sequence,
+        statics,
+    ));
     let backend: Arc<dyn Backend> = Arc::clone(&node) as Arc<dyn Backend>;
     metrics.register_peers(Arc::clone(&backend), config.max_peers)?;
     let health = Arc::new(Health::new(
         archive.as_ref().map(|archive| (Arc::clone(&archive.history), archive.writer.clone())),
     ));
-    let (rpc_addr, token) = start_rpc(&config, rpc_listener, &backend, &mut parts)?;
+    let services = Services { node: Arc::clone(&backend) };
+    let (rpc_addr, token) = start_rpc(&config, rpc_listener, &services, &mut parts)?;
+    if let Some(listener) = ipc_listener {
+        let rpc = services.full_rpc()?;
+        tracing::info!(path = %listener.path().display(), "IPC endpoint opened");
+        parts.run("IPC listener", listener.serve(rpc, parts.stop()));
+    }
     let history = archive.as_ref().map(|archive| Arc::clone(&archive.history));
     let metrics_addr = start_web(&config, metrics_listener, backend, history, &health, metrics, &mut parts);
     let live = Live::new(
@@ -338,7 +348,7 @@ type TokenFile = (Arc<Token>, PathBuf);
 fn start_rpc(
     config: &NodeConfig,
     listener: Option<TcpListener>,
-    backend: &Arc<dyn Backend>,
+    services: &Services,
     parts: &mut Parts,
 ) -> Result<(Option<SocketAddr>, Option<TokenFile>), ExitError> {
     let (Some(settings), Some(listener)) = (&config.http, listener) else { return Ok((None, None)) };
@@ -355,9 +365,14 @@ fn start_rpc(
         None if address.is_some_and(|address| address.ip().is_loopback()) => WriteAccess::Open,
         None => WriteAccess::Off,
     };
-    let rpc = Rpc::new(Arc::clone(backend), &settings.modules, &write)?;
-    let router = rpc::router(rpc, write, settings.virtual_hosts.clone(), &settings.cors);
-    parts.run("JSON-RPC listener", http::serve(listener, router, parts.stop()));
+    let rpc = services.rpc(&settings.modules, &write)?;
+    let access = Access {
+        write,
+        virtual_hosts: settings.virtual_hosts.clone(),
+        origins: settings.cors.clone(),
+        websocket_origins: settings.websocket.as_ref().map(|websocket| websocket.origins.clone()),
+    };
+    parts.run("JSON-RPC listener", rpc::serve(listener, rpc, access, parts.stop()));
     Ok((address, token))
 }
 

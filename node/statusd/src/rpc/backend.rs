@@ -1,9 +1,14 @@
 //! What the methods need of the node, and the exact JSON shapes of what they answer.
 //! Facts: `spec/operations.md` §2.2.
 
-use enode::{Enode, EnodeUrl};
+use std::collections::BTreeMap;
+
+use enode::{Enode, EnodeUrl, NodeId};
+use futures::{future::BoxFuture, stream::BoxStream};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+
+use super::number::GoFloat;
 
 /// The node as the methods see it.
 pub(crate) trait Backend: Send + Sync + 'static {
@@ -11,6 +16,10 @@ pub(crate) trait Backend: Send + Sync + 'static {
     fn client_name(&self) -> String;
     /// Ethereum network number.
     fn network_id(&self) -> u64;
+    /// Whether peers can connect to it.
+    fn is_listening(&self) -> bool;
+    /// Absolute path of the data directory.
+    fn data_dir(&self) -> String;
     /// Connected peers.
     fn peer_count(&self) -> usize;
     /// Names of the connected peers.
@@ -23,6 +32,30 @@ pub(crate) trait Backend: Send + Sync + 'static {
     fn peers(&self) -> Vec<PeerEntry>;
     /// Keeps a connection to `peer` from now on; dialing is asynchronous. Fails with a plain sentence.
     fn add_peer(&self, peer: EnodeUrl) -> Result<(), String>;
+    /// Forgets that a peer was to be kept connected, and disconnects it; done when it is gone.
+    fn remove_peer(&self, peer: NodeId) -> BoxFuture<'_, ()>;
+    /// Whether a peer may come above the limit from now on. Fails with a plain sentence.
+    fn set_trusted(&self, peer: NodeId, trusted: bool) -> Result<(), String>;
+    /// Peers that come and go from now on. One who reads too slowly misses some.
+    fn peer_events(&self) -> BoxStream<'static, PeerChange>;
+}
+
+/// An item of `admin_peerEvents`. The reference never sends its types `msgsend` and `msgrecv`: they are switched off
+/// there (`spec/devp2p.md` §3.7).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct PeerChange {
+    /// `add` or `drop`.
+    #[serde(rename = "type")]
+    pub(crate) kind: &'static str,
+    /// Node id, 64 hex digits.
+    pub(crate) peer: String,
+    /// Why it was dropped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<String>,
+    /// This side's address.
+    pub(crate) local: String,
+    /// The peer's address.
+    pub(crate) remote: String,
 }
 
 /// `admin_nodeInfo`.
@@ -44,7 +77,17 @@ pub(crate) struct NodeInfo {
     #[serde(rename = "listenAddr")]
     pub(crate) listen_addr: String,
     /// Protocol name to details.
-    pub(crate) protocols: Map<String, Value>,
+    pub(crate) protocols: BTreeMap<&'static str, ProtocolDetails>,
+}
+
+/// What the node says of a protocol.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ProtocolDetails {
+    max_message_size: usize,
+    #[serde(rename = "minimumPoW")]
+    minimum_pow: GoFloat,
+    version: &'static str,
 }
 
 /// Ports of `admin_nodeInfo`.
@@ -86,9 +129,12 @@ pub(crate) struct PeerNetwork {
 }
 
 /// `protocols` of `admin_nodeInfo`: the first entry of a name counts, hence version "0".
-pub(crate) fn waku_protocol(max_message_size: u32, minimum_pow: f64) -> Map<String, Value> {
-    let details = json!({"maxMessageSize": max_message_size, "minimumPoW": minimum_pow, "version": "0"});
-    Map::from_iter([("waku".to_owned(), details)])
+pub(crate) fn waku_protocol(
+    max_message_size: usize,
+    minimum_pow: f64,
+) -> BTreeMap<&'static str, ProtocolDetails> {
+    let details = ProtocolDetails { max_message_size, minimum_pow: GoFloat(minimum_pow), version: "0" };
+    BTreeMap::from([("waku", details)])
 }
 
 /// `protocols` of a peer with these protocols: none gives details.

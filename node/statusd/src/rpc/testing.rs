@@ -1,15 +1,22 @@
 //! A node with fixed answers, to test shapes without one.
 
-use enode::{Enode, EnodeUrl};
+use enode::{Enode, EnodeUrl, NodeId};
+use futures::{
+    FutureExt as _, StreamExt as _,
+    future::BoxFuture,
+    stream::{self, BoxStream},
+};
 use parking_lot::Mutex;
 
-use super::{Backend, NodeInfo, PeerEntry, PeerNetwork, Ports, peer_protocols, waku_protocol};
+use super::{Backend, NodeInfo, PeerChange, PeerEntry, PeerNetwork, Ports, peer_protocols, waku_protocol};
 
 #[derive(Default)]
 pub(crate) struct Sample {
     pub(crate) enode: Mutex<Option<String>>,
     pub(crate) names: Mutex<Vec<String>>,
     pub(crate) added: Mutex<Vec<EnodeUrl>>,
+    pub(crate) removed: Mutex<Vec<NodeId>>,
+    pub(crate) trusted: Mutex<Vec<(NodeId, bool)>>,
 }
 
 pub(crate) const PUBLIC: &str = "ca634cae0d49acb401d8a4c6b6fe8c55b70d115bf400769cc1400f3258cd31387574077f301b421bc84df7266c44e9e6d569fc56be00812904767bf5ccd1fc7f";
@@ -20,6 +27,12 @@ impl Backend for Sample {
     }
     fn network_id(&self) -> u64 {
         3
+    }
+    fn is_listening(&self) -> bool {
+        true
+    }
+    fn data_dir(&self) -> String {
+        "/var/lib/statusd".into()
     }
     fn peer_count(&self) -> usize {
         17
@@ -64,5 +77,26 @@ impl Backend for Sample {
     fn add_peer(&self, peer: EnodeUrl) -> Result<(), String> {
         self.added.lock().push(peer);
         Ok(())
+    }
+    fn remove_peer(&self, peer: NodeId) -> BoxFuture<'_, ()> {
+        self.removed.lock().push(peer);
+        async {}.boxed()
+    }
+    fn set_trusted(&self, peer: NodeId, trusted: bool) -> Result<(), String> {
+        self.trusted.lock().push((peer, trusted));
+        Ok(())
+    }
+    /// One of each type, then nothing for ever.
+    fn peer_events(&self) -> BoxStream<'static, PeerChange> {
+        let change = |kind, error: Option<&str>| PeerChange {
+            kind,
+            peer: "0a".repeat(32),
+            error: error.map(Into::into),
+            local: "10.0.0.2:30303".into(),
+            remote: "203.0.113.7:49152".into(),
+        };
+        stream::iter([change("add", None), change("drop", Some("read timeout"))])
+            .chain(stream::pending())
+            .boxed()
     }
 }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
+    dispatch::{Authorized, MAX_BATCH},
     testing::{PUBLIC, Sample},
     *,
 };
@@ -10,11 +11,12 @@ use super::{
 fn rpc(write: &WriteAccess) -> (Rpc, Arc<Sample>) {
     let sample = Arc::new(Sample::default());
     let modules = ["admin", "net", "web3", "eth"].map(str::to_owned);
-    (Rpc::new(Arc::clone(&sample) as Arc<dyn Backend>, &modules, write).unwrap(), sample)
+    let services = Services { node: Arc::clone(&sample) as Arc<dyn Backend> };
+    (services.rpc(&modules, write).unwrap(), sample)
 }
 
 fn answer_text(body: &str) -> Option<String> {
-    futures::executor::block_on(rpc(&WriteAccess::Open).0.answer(body.as_bytes(), Authorized(true)))
+    futures::executor::block_on(rpc(&WriteAccess::Open).0.answer(body.as_bytes(), Authorized(true), None))
 }
 
 fn answer(body: &str) -> Value {
@@ -31,15 +33,19 @@ fn error(body: &str) -> (i64, String) {
 }
 
 #[test]
-fn ops_2_2_node_info_in_its_exact_shape() {
-    let expected = json!({"id": "a4".repeat(32),
-        "name": "Statusd/v1.2.3/linux-amd64/rust1.95",
-        "enode": format!("enode://{PUBLIC}@127.0.0.1:30303?discport=0"),
-        "enr": "enr:-abc", "ip": "127.0.0.1",
-        "ports": {"discovery": 0, "listener": 30303},
-        "listenAddr": "[::]:30303",
-        "protocols": {"waku": {"maxMessageSize": 1_048_576, "minimumPoW": 0.000_002, "version": "0"}}});
-    assert_eq!(call("admin_nodeInfo").to_string(), expected.to_string(), "keys, order, values");
+fn ops_2_2_node_info_in_its_exact_text() {
+    let expected = format!(
+        concat!(
+            r#"{{"jsonrpc":"2.0","id":1,"result":{{"id":"{id}","name":"Statusd/v1.2.3/linux-amd64/rust1.95","#,
+            r#""enode":"enode://{public}@127.0.0.1:30303?discport=0","enr":"enr:-abc","ip":"127.0.0.1","#,
+            r#""ports":{{"discovery":0,"listener":30303}},"listenAddr":"[::]:30303","#,
+            r#""protocols":{{"waku":{{"maxMessageSize":1048576,"minimumPoW":0.000002,"version":"0"}}}}}}}}"#
+        ),
+        id = "a4".repeat(32),
+        public = PUBLIC
+    );
+    let text = answer_text(r#"{"jsonrpc":"2.0","id":1,"method":"admin_nodeInfo","params":[]}"#).unwrap();
+    assert_eq!(text, expected, "keys, order, and numbers as Go writes them");
 }
 
 #[test]
@@ -60,6 +66,9 @@ fn ops_2_3_web3_net_and_rpc() {
     assert_eq!(call("net_version"), "3");
     assert_eq!(call("net_peerCount"), "0x11");
     assert_eq!(call("net_listening"), true);
+    let hash =
+        answer(r#"{"id":1,"method":"web3_sha3","params":["0x68656c6c6f20776f726c64"]}"#)["result"].clone();
+    assert_eq!(hash, "0x47173285a8d7341e5e972fc677286384f802f8ef42a5ec5f03bbfa254cb01fad");
     assert_eq!(call("rpc_modules"), json!({"admin": "1.0", "net": "1.0", "rpc": "1.0", "web3": "1.0"}));
 }
 
@@ -133,7 +142,8 @@ fn add_peer_takes_urls_names_and_needs_authorization() {
     let (rpc, sample) = rpc(&WriteAccess::Token(Arc::default()));
     let ask = |enode: &str, authorized| -> Value {
         let text =
-            futures::executor::block_on(rpc.answer(body(enode).as_bytes(), Authorized(authorized))).unwrap();
+            futures::executor::block_on(rpc.answer(body(enode).as_bytes(), Authorized(authorized), None))
+                .unwrap();
         serde_json::from_str(&text).unwrap()
     };
     let enode = format!("enode://{PUBLIC}@mail.example:443");
@@ -149,7 +159,107 @@ fn add_peer_takes_urls_names_and_needs_authorization() {
 fn without_write_access_the_method_does_not_exist() {
     let (rpc, sample) = rpc(&WriteAccess::Off);
     let body = format!(r#"{{"id":1,"method":"admin_addPeer","params":["enode://{PUBLIC}@1.2.3.4:5"]}}"#);
-    let text = futures::executor::block_on(rpc.answer(body.as_bytes(), Authorized(true))).unwrap();
+    let text = futures::executor::block_on(rpc.answer(body.as_bytes(), Authorized(true), None)).unwrap();
     assert!(text.contains("-32601"), "{text}");
     assert!(sample.added.lock().is_empty());
+}
+
+fn ask(rpc: &Rpc, method: &str, params: &Value) -> Value {
+    let body = json!({"id": 1, "method": method, "params": params}).to_string();
+    let text = futures::executor::block_on(rpc.answer(body.as_bytes(), Authorized(true), None)).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+#[test]
+fn ops_2_2_removing_and_trusting_peers() {
+    let (rpc, sample) = rpc(&WriteAccess::Open);
+    let enode = format!("enode://{PUBLIC}@203.0.113.7:443");
+    let id = enode::parse_node(&enode).unwrap().public_key.node_id();
+    for method in ["admin_removePeer", "admin_addTrustedPeer", "admin_removeTrustedPeer"] {
+        assert_eq!(ask(&rpc, method, &json!([enode]))["result"], true, "{method}");
+        let refused = ask(&rpc, method, &json!(["nonsense"]));
+        assert_eq!(refused["error"]["code"], -32000);
+        assert!(refused["error"]["message"].as_str().unwrap().starts_with("invalid enode: "), "{refused}");
+    }
+    assert_eq!(*sample.removed.lock(), [id]);
+    assert_eq!(*sample.trusted.lock(), [(id, true), (id, false)]);
+    assert_eq!(ask(&rpc, "admin_datadir", &json!([]))["result"], "/var/lib/statusd");
+}
+
+#[test]
+fn the_methods_that_open_listeners_do_not_exist() {
+    for method in ["startHTTP", "stopHTTP", "startRPC", "stopRPC", "startWS", "stopWS"] {
+        let (code, _) = error(&format!(r#"{{"id":1,"method":"admin_{method}"}}"#));
+        assert_eq!(code, -32601, "{method}");
+    }
+}
+
+#[test]
+fn every_privileged_method_needs_the_token_and_no_other_does() {
+    let (rpc, sample) = rpc(&WriteAccess::Token(Arc::default()));
+    let document = ask(&rpc, "rpc_discover", &json!([]))["result"].clone();
+    let methods = document["methods"].as_array().unwrap();
+    let mut privileged = Vec::new();
+    for method in methods {
+        let name = method["name"].as_str().unwrap();
+        let body = json!({"id": 1, "method": name, "params": ["x"]}).to_string();
+        let text = futures::executor::block_on(rpc.answer(body.as_bytes(), Authorized(false), None)).unwrap();
+        assert_eq!(text.contains("unauthorized"), method["x-privileged"] == true, "{name}: {text}");
+        if method["x-privileged"] == true {
+            privileged.push(name);
+        }
+    }
+    assert_eq!(
+        privileged,
+        ["admin_addPeer", "admin_addTrustedPeer", "admin_removePeer", "admin_removeTrustedPeer"]
+    );
+    assert!(sample.added.lock().is_empty() && sample.trusted.lock().is_empty());
+}
+
+#[test]
+fn rpc_discover_tells_all_methods_and_their_parameters() {
+    let document = call("rpc_discover");
+    assert_eq!(
+        (document["openrpc"].as_str(), document["info"]["title"].as_str()),
+        (Some("1.2.6"), Some("statusd"))
+    );
+    let methods = document["methods"].as_array().unwrap();
+    let names: Vec<&str> = methods.iter().map(|method| method["name"].as_str().unwrap()).collect();
+    assert!(names.is_sorted() && names.contains(&"rpc_discover") && names.contains(&"rpc_modules"));
+    for name in &names {
+        let (code, message) = error_or_none(name);
+        assert_ne!(code, -32601, "{name}: {message}");
+    }
+    let add = methods.iter().find(|method| method["name"] == "admin_addPeer").unwrap();
+    assert_eq!(add["params"], json!([{"name": "enode", "required": true, "schema": {"type": "string"}}]));
+    assert_eq!(add["result"], json!({"name": "result", "schema": {"type": "boolean"}}));
+    assert_eq!(
+        document["x-subscriptions"],
+        json!([{"method": "admin_subscribe", "name": "peerEvents", "params": [], "x-privileged": false}])
+    );
+}
+
+fn error_or_none(method: &str) -> (i64, String) {
+    let answer = answer(&format!(r#"{{"id":1,"method":"{method}"}}"#));
+    (answer["error"]["code"].as_i64().unwrap_or(0), answer["error"]["message"].to_string())
+}
+
+#[test]
+fn ops_2_1_subscribing_where_nobody_can_be_notified() {
+    for body in [
+        r#"{"id":1,"method":"admin_subscribe","params":["peerEvents"]}"#,
+        r#"{"id":1,"method":"admin_unsubscribe","params":["0x1"]}"#,
+    ] {
+        assert_eq!(error(body), (-32000, "notifications not supported".to_owned()));
+    }
+}
+
+#[test]
+fn the_ipc_socket_has_every_module() {
+    let services = Services { node: Arc::new(Sample::default()) };
+    let rpc = services.full_rpc().unwrap();
+    let modules = ask(&rpc, "rpc_modules", &json!([]))["result"].clone();
+    for module in services.modules() {
+        assert_eq!(modules[module], "1.0");
+    }
 }

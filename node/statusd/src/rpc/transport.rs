@@ -6,35 +6,65 @@ use axum::{
     Router,
     body::Body,
     extract::{Request, State},
-    http::{Method, Response, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header},
     response::IntoResponse,
     routing::any,
 };
 use http_body_util::{BodyExt as _, Limited};
+use tokio::{net::TcpListener, time::timeout};
+use tokio_util::sync::CancellationToken;
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
-use super::{Authorized, Rpc, WriteAccess};
+use super::{
+    WriteAccess,
+    dispatch::{Authorized, Rpc},
+    gzip,
+    websocket::{self, WebSockets},
+};
+use crate::http;
 
 /// Most bytes of a request body.
 const MAX_BODY_BYTES: usize = 5 * 1024 * 1024;
 /// Longest time for a request body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest time for WebSockets to close when the server stops.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Who gets through.
+pub(crate) struct Access {
+    /// Who may call privileged methods.
+    pub(crate) write: WriteAccess,
+    /// Host headers that are answered, lower case; `*` is any.
+    pub(crate) virtual_hosts: Vec<String>,
+    /// Origins whose pages may ask; `*` is any.
+    pub(crate) origins: Vec<String>,
+    /// Origins whose pages may open WebSockets; `*` is any; `None`: there are no WebSockets.
+    pub(crate) websocket_origins: Option<Vec<String>>,
+}
 
 struct Front {
     rpc: Rpc,
-    write: WriteAccess,
-    virtual_hosts: Vec<String>,
+    access: Access,
+    websockets: WebSockets,
 }
 
-/// The router of the RPC listener.
-pub(crate) fn router(rpc: Rpc, write: WriteAccess, virtual_hosts: Vec<String>, cors: &[String]) -> Router {
-    let front = Arc::new(Front { rpc, write, virtual_hosts });
+/// Serves HTTP and WebSocket until `stop`, then lets replies under way finish, for a bounded time.
+pub(crate) async fn serve(listener: TcpListener, rpc: Rpc, access: Access, stop: CancellationToken) {
+    let front = Arc::new(Front { rpc, access, websockets: WebSockets::new(stop.clone()) });
+    http::serve(listener, router(Arc::clone(&front)), stop).await;
+    if timeout(CLOSE_TIMEOUT, front.websockets.closed()).await.is_err() {
+        tracing::warn!("WebSockets were cut off");
+    }
+}
+
+fn router(front: Arc<Front>) -> Router {
     let mut calls = Router::new().route("/", any(handle));
-    if !cors.is_empty() {
-        let origins = if cors.iter().any(|origin| origin == "*") {
+    let origins = &front.access.origins;
+    if !origins.is_empty() {
+        let origins = if origins.iter().any(|origin| origin == "*") {
             AllowOrigin::any()
         } else {
-            AllowOrigin::list(cors.iter().filter_map(|origin| origin.parse().ok()))
+            AllowOrigin::list(origins.iter().filter_map(|origin| origin.parse().ok()))
         };
         calls = calls.layer(
             CorsLayer::new()
@@ -57,7 +87,7 @@ async fn virtual_host(
         None => None,
         Some(host) => Some(host.to_str().unwrap_or("?")),
     };
-    if host.is_none_or(|host| is_allowed(host, &front.virtual_hosts)) {
+    if host.is_none_or(|host| is_allowed(host, &front.access.virtual_hosts)) {
         next.run(request).await
     } else {
         (StatusCode::FORBIDDEN, "invalid host specified\n").into_response()
@@ -75,8 +105,15 @@ fn is_allowed(host: &str, allowed: &[String]) -> bool {
 }
 
 async fn handle(State(front): State<Arc<Front>>, request: Request) -> Response<Body> {
+    let authorized = front.access.authorized(request.headers());
+    if let Some(origins) = &front.access.websocket_origins
+        && request.method() == Method::GET
+        && websocket::is_wanted(&request)
+    {
+        return front.websockets.accept(request, front.rpc.clone(), authorized, origins);
+    }
     let (parts, body) = request.into_parts();
-    let header = |name| parts.headers.get(name).map(|value| value.as_bytes());
+    let header = |name| parts.headers.get(name).map(HeaderValue::as_bytes);
     let length: Option<u64> =
         header(header::CONTENT_LENGTH).and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
     match parts.method {
@@ -90,10 +127,6 @@ async fn handle(State(front): State<Arc<Front>>, request: Request) -> Response<B
                 .into_response();
         }
     }
-    let too_large = || {
-        (StatusCode::PAYLOAD_TOO_LARGE, format!("content length too large, want at most {MAX_BODY_BYTES}\n"))
-            .into_response()
-    };
     if length.is_some_and(|length| length > MAX_BODY_BYTES as u64) {
         return too_large();
     }
@@ -101,19 +134,46 @@ async fn handle(State(front): State<Arc<Front>>, request: Request) -> Response<B
         let text = "invalid content type, only application/json is supported\n";
         return (StatusCode::UNSUPPORTED_MEDIA_TYPE, text).into_response();
     }
-    let authorized = Authorized(match &front.write {
-        WriteAccess::Off => false,
-        WriteAccess::Open => true,
-        WriteAccess::Token(token) => token.admits(header(header::AUTHORIZATION)),
-    });
-    let body = match tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY_BYTES).collect()).await {
+    let body = match timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY_BYTES).collect()).await {
         Ok(Ok(body)) => body.to_bytes(),
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => return too_large(),
         Ok(Err(_)) => return StatusCode::BAD_REQUEST.into_response(),
         Err(_) => return StatusCode::REQUEST_TIMEOUT.into_response(),
     };
-    let answer = front.rpc.answer(&body, authorized).await.unwrap_or_default();
-    ([(header::CONTENT_TYPE, "application/json")], answer).into_response()
+    let answer = front.rpc.answer(&body, authorized, None).await.unwrap_or_default();
+    respond(answer, gzip::is_accepted(&parts.headers)).await
+}
+
+const JSON: (HeaderName, &str) = (header::CONTENT_TYPE, "application/json");
+
+async fn respond(answer: String, compressed: bool) -> Response<Body> {
+    if !compressed || answer.is_empty() {
+        return ([JSON], answer).into_response();
+    }
+    match gzip::compress(answer).await {
+        Ok(answer) => ([JSON, (header::CONTENT_ENCODING, "gzip")], answer).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "an answer was not compressed");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+fn too_large() -> Response<Body> {
+    let text = format!("content length too large, want at most {MAX_BODY_BYTES}\n");
+    (StatusCode::PAYLOAD_TOO_LARGE, text).into_response()
+}
+
+impl Access {
+    fn authorized(&self, headers: &HeaderMap) -> Authorized {
+        Authorized(match &self.write {
+            WriteAccess::Off => false,
+            WriteAccess::Open => true,
+            WriteAccess::Token(token) => {
+                token.admits(headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes))
+            }
+        })
+    }
 }
 
 fn is_json(content_type: &[u8]) -> bool {

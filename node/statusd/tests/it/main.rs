@@ -11,5 +11,6 @@ mod metrics;
 mod peers;
 mod program;
 mod rpc;
+mod sockets;
 mod start;
 mod stop;

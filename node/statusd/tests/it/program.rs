@@ -185,6 +185,8 @@ pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) head: String,
     pub(crate) body: String,
+    /// The body as it came, compressed or not.
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// One HTTP/1.1 request as written, one response as it came.
@@ -212,8 +214,10 @@ pub(crate) fn http(
     let _ = stream.write_all(body);
     let mut text = Vec::new();
     let _ = stream.read_to_end(&mut text);
-    let text = String::from_utf8_lossy(&text).into_owned();
-    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no HTTP response: {text:?}"));
+    let end = text.windows(4).position(|four| four == b"\r\n\r\n");
+    let end = end.unwrap_or_else(|| panic!("no HTTP response: {:?}", String::from_utf8_lossy(&text)));
+    let head = String::from_utf8_lossy(&text[..end]).to_ascii_lowercase();
+    let bytes = text.split_off(end + 4);
     let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap();
-    Response { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
+    Response { status, head, body: String::from_utf8_lossy(&bytes).into_owned(), bytes }
 }

@@ -1,6 +1,11 @@
 //! JSON-RPC over HTTP as a client sees it: `spec/operations.md` §2.1–2.3.
 
-use serde_json::json;
+use std::{
+    io::Read as _,
+    process::{Command, Stdio},
+};
+
+use serde_json::{Value, json};
 
 use crate::program::{Setup, http};
 
@@ -136,4 +141,66 @@ fn without_a_token_write_methods_exist_on_loopback_only() {
         -32601,
         "does not exist"
     );
+}
+
+#[test]
+fn ops_2_1_answers_are_compressed_for_who_takes_gzip() {
+    let node = Setup::default().start();
+    let plain = http(node.rpc, "POST", "/", &[JSON], CALL);
+    assert!(!plain.head.contains("content-encoding"), "{}", plain.head);
+    let packed = http(node.rpc, "POST", "/", &[JSON, ("Accept-Encoding", "gzip, deflate")], CALL);
+    assert_eq!(packed.status, 200);
+    assert!(packed.head.contains("content-encoding: gzip"), "{}", packed.head);
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(packed.bytes.as_slice()).read_to_string(&mut text).unwrap();
+    assert_eq!(text, plain.body);
+}
+
+#[test]
+fn ops_4_6_the_seeds_script_lines_work_unchanged() {
+    let node = Setup::default().start();
+    let ask = |method: &str, filter: &str| {
+        let body = format!(r#"{{"jsonrpc":"2.0","method":"{method}","params":[],"id":1}}"#);
+        let line = format!(
+            "curl -sS --fail -X POST http://{}/ -H 'Content-Type: application/json' --data '{body}' | jq -r '{filter}'",
+            node.rpc
+        );
+        let output = Command::new("sh").args(["-c", &line]).stderr(Stdio::inherit()).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let info = node.rpc("admin_nodeInfo", json!([]));
+    for field in ["name", "enode", "enr"] {
+        assert_eq!(ask("admin_nodeInfo", &format!(".result.{field}")), info[field].as_str().unwrap());
+    }
+    assert_eq!(ask("admin_peers", ".result | length"), "0");
+}
+
+#[test]
+fn ops_2_2_a_removed_peer_is_disconnected_and_stays_away() {
+    let (one, two) = (Setup::default(), Setup::default());
+    let (first, second) = (one.start(), two.start());
+    let public = first.rpc("admin_nodeInfo", json!([]))["enode"].as_str().unwrap().to_owned();
+    let enode = format!("{public}@{}", first.p2p);
+    assert_eq!(second.rpc("admin_addPeer", json!([enode])), true);
+    crate::program::until("a peer", crate::program::SOON, || {
+        second.rpc("admin_peers", json!([])).get(0).cloned()
+    });
+    assert_eq!(second.rpc("admin_removePeer", json!([enode])), true);
+    assert_eq!(second.rpc("admin_peers", json!([])), json!([]), "it is gone when the call returns");
+    assert_eq!(second.rpc("admin_addTrustedPeer", json!([enode])), true);
+    assert_eq!(second.rpc("admin_addPeer", json!([enode])), true);
+    let peer = crate::program::until("a peer again", crate::program::SOON, || {
+        second.rpc("admin_peers", json!([])).get(0).cloned()
+    });
+    assert_eq!(peer["network"]["trusted"], true);
+    assert_eq!(second.rpc("admin_removeTrustedPeer", json!([enode])), true);
+    let peer: Value = second.rpc("admin_peers", json!([]))[0].clone();
+    assert_eq!(peer["network"]["trusted"], false, "and it is still there");
+}
+
+#[test]
+fn ops_2_2_the_data_directory_is_absolute() {
+    let setup = Setup::default();
+    let node = setup.start();
+    assert_eq!(node.rpc("admin_datadir", json!([])), json!(setup.path("data")));
 }

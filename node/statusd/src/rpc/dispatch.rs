@@ -1,0 +1,263 @@
+//! JSON-RPC 2.0 as the reference speaks it: requests, batches, error codes and messages, over the registry.
+//!
+//! Independent of the transport, which says whether the caller is authorized and whether it can be notified.
+//! Facts: `spec/operations.md` §2.1.
+
+use std::{panic::AssertUnwindSafe, sync::Arc};
+
+use futures::FutureExt as _;
+use jsonrpsee::{
+    ConnectionId, Extensions, MethodCallback,
+    types::{ErrorObjectOwned, Id, Params},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, value::RawValue};
+
+use super::{
+    args::{Args, invalid},
+    registry::{Access, Registry},
+    subscriptions::Subscriptions,
+};
+
+/// Most calls of one batch; the reference has no bound.
+pub(super) const MAX_BATCH: usize = 1000;
+/// Most bytes of one result, and of all answers of one batch.
+const MAX_RESULT_BYTES: usize = 5 * 1024 * 1024;
+const UNAUTHORIZED: &str = "unauthorized: this method needs the header \"Authorization: Bearer <token>\" with the token in RPCTokenFile";
+
+/// Whether the caller may call privileged methods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Authorized(pub(crate) bool);
+
+/// Answers requests of one transport. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Rpc(Arc<Registry>);
+
+/// One request, as far as it could be understood. `None` is an absent key.
+#[derive(Deserialize)]
+struct Request<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    id: Option<&'a RawValue>,
+    #[serde(default)]
+    method: Option<String>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    params: Option<&'a RawValue>,
+}
+
+/// Keeps an explicit `null` apart from an absent key.
+fn present<'de: 'a, 'a, D: serde::Deserializer<'de>>(d: D) -> Result<Option<&'a RawValue>, D::Error> {
+    <&RawValue>::deserialize(d).map(Some)
+}
+
+/// The answer to a body that is no JSON.
+pub(super) fn parse_error() -> String {
+    error(None, &fault(-32700, "parse error"))
+}
+
+impl Rpc {
+    pub(super) fn new(registry: Registry) -> Self {
+        Self(Arc::new(registry))
+    }
+
+    /// The answer to one body; `None` when nothing in it wants one. Subscriptions go to `subscriptions`, where the
+    /// transport can notify; what was begun there is to be activated once the answer is on its way.
+    pub(crate) async fn answer(
+        &self,
+        body: &[u8],
+        authorized: Authorized,
+        mut subscriptions: Option<&mut Subscriptions>,
+    ) -> Option<String> {
+        let mut values = serde_json::Deserializer::from_slice(body).into_iter::<&RawValue>();
+        let Some(Ok(value)) = values.next() else { return Some(parse_error()) };
+        if !value.get().starts_with('[') {
+            return self.one(value, authorized, subscriptions).await;
+        }
+        let Ok(calls) = serde_json::from_str::<Vec<&RawValue>>(value.get()) else {
+            return Some(parse_error());
+        };
+        if calls.is_empty() {
+            return Some(error(None, &fault(-32600, "empty batch")));
+        }
+        if calls.len() > MAX_BATCH {
+            return Some(error(
+                None,
+                &fault(-32600, format!("batch too large, want at most {MAX_BATCH} calls")),
+            ));
+        }
+        let mut answers = Vec::with_capacity(calls.len());
+        let mut bytes = 0;
+        for call in calls {
+            let Some(answer) = self.one(call, authorized, subscriptions.as_deref_mut()).await else {
+                continue;
+            };
+            bytes += answer.len();
+            if bytes > MAX_RESULT_BYTES {
+                return Some(error(None, &failure("the answers of this batch are too large: split it")));
+            }
+            answers.push(answer);
+        }
+        (!answers.is_empty()).then(|| format!("[{}]", answers.join(",")))
+    }
+
+    async fn one(
+        &self,
+        text: &RawValue,
+        authorized: Authorized,
+        subscriptions: Option<&mut Subscriptions>,
+    ) -> Option<String> {
+        let bad = || fault(-32600, "invalid request");
+        let Ok(request) = serde_json::from_str::<Request<'_>>(text.get()) else {
+            return Some(error(None, &bad()));
+        };
+        let id = request.id.filter(|id| !id.get().starts_with(['{', '[']));
+        let Some(method) = request.method.as_deref().filter(|method| !method.is_empty()) else {
+            return Some(error(id, &bad()));
+        };
+        if request.id.is_none() {
+            // A notification takes effect, but is not answered.
+            let _ = self.call(method, request.params, authorized, subscriptions).await;
+            return None;
+        }
+        let Some(id) = id else { return Some(error(None, &bad())) };
+        Some(match self.call(method, request.params, authorized, subscriptions).await {
+            Ok(answer) => respond(id, &answer),
+            Err(fault) => error(Some(id), &fault),
+        })
+    }
+
+    /// The registry's answer as a whole, with its own id.
+    async fn call(
+        &self,
+        method: &str,
+        params: Option<&RawValue>,
+        authorized: Authorized,
+        subscriptions: Option<&mut Subscriptions>,
+    ) -> Result<Box<RawValue>, ErrorObjectOwned> {
+        if let Some(namespace) = method.strip_suffix("_subscribe") {
+            return self.subscribe(namespace, params, authorized, subscriptions);
+        }
+        if method.ends_with("_unsubscribe") {
+            return unsubscribe(params, subscriptions);
+        }
+        let Some((spec, callback)) = self.0.find(method) else {
+            let shown: String = method.chars().take(64).collect();
+            return Err(fault(-32601, format!("the method {shown} does not exist/is not available")));
+        };
+        permit(spec.access, authorized)?;
+        let params = Params::new(params.map(RawValue::get)).into_owned();
+        // Ids are echoed byte for byte by `respond`, which jsonrpsee's own type cannot do for every JSON value.
+        let response = match callback {
+            MethodCallback::Sync(method) => std::panic::catch_unwind(AssertUnwindSafe(|| {
+                method(Id::Null, params, MAX_RESULT_BYTES, Extensions::new())
+            })),
+            MethodCallback::Async(method) => {
+                let call = method(Id::Null, params, ConnectionId(0), MAX_RESULT_BYTES, Extensions::new());
+                AssertUnwindSafe(call).catch_unwind().await
+            }
+            MethodCallback::Subscription(_) | MethodCallback::Unsubscription(_) => return Err(crashed()),
+        };
+        response.map(|response| response.into_json()).map_err(|_panic| crashed())
+    }
+
+    fn subscribe(
+        &self,
+        namespace: &str,
+        params: Option<&RawValue>,
+        authorized: Authorized,
+        subscriptions: Option<&mut Subscriptions>,
+    ) -> Result<Box<RawValue>, ErrorObjectOwned> {
+        let Some(subscriptions) = subscriptions else { return Err(failure("notifications not supported")) };
+        let mut values = match params.map(|params| serde_json::from_str(params.get())) {
+            Some(Ok(Value::Array(values))) => values,
+            _ => return Err(invalid("non-array args")),
+        };
+        let name = match values.first() {
+            Some(Value::String(name)) => name.clone(),
+            _ => return Err(invalid("expected subscription name as first argument")),
+        };
+        let Some(subscription) = self.0.find_subscription(namespace, &name) else {
+            let shown: String = name.chars().take(64).collect();
+            return Err(fault(-32601, format!("no {shown:?} subscription in {namespace} namespace")));
+        };
+        permit(subscription.access, authorized)?;
+        values.remove(0);
+        subscriptions.has_room()?;
+        let items = subscription.start(Args::check(values, subscription.params)?)?;
+        result(&subscriptions.add(subscription.namespace, items))
+    }
+}
+
+fn permit(access: Access, authorized: Authorized) -> Result<(), ErrorObjectOwned> {
+    if access == Access::Privileged && !authorized.0 { Err(failure(UNAUTHORIZED)) } else { Ok(()) }
+}
+
+/// Ends a subscription of this connection, whatever its namespace, as the reference does.
+fn unsubscribe(
+    params: Option<&RawValue>,
+    subscriptions: Option<&mut Subscriptions>,
+) -> Result<Box<RawValue>, ErrorObjectOwned> {
+    use super::registry::{Kind, Param};
+    const WANT: &[Param] = &[Param { name: "subscription", kind: Kind::Text, required: true }];
+    let Some(subscriptions) = subscriptions else { return Err(failure("notifications not supported")) };
+    let args = Args::read(params.map(RawValue::get), WANT)?;
+    if !subscriptions.end(args.text(0)) {
+        return Err(failure("subscription not found"));
+    }
+    result(&true)
+}
+
+/// A result in the form in which the registry gives one.
+fn result(value: &impl Serialize) -> Result<Box<RawValue>, ErrorObjectOwned> {
+    #[derive(Serialize)]
+    struct Parts<T> {
+        result: T,
+    }
+    serde_json::value::to_raw_value(&Parts { result: value }).map_err(|_| crashed())
+}
+
+#[derive(Serialize)]
+struct Response<'a, E: Serialize> {
+    jsonrpc: &'static str,
+    id: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<E>,
+}
+
+/// The registry's answer under the caller's own id.
+fn respond(id: &RawValue, answer: &RawValue) -> String {
+    #[derive(Deserialize)]
+    struct Parts<'a> {
+        #[serde(borrow, default, deserialize_with = "present")]
+        result: Option<&'a RawValue>,
+        #[serde(borrow, default, deserialize_with = "present")]
+        error: Option<&'a RawValue>,
+    }
+    match serde_json::from_str::<Parts<'_>>(answer.get()) {
+        Ok(Parts { result, error }) => to_text(&Response { jsonrpc: "2.0", id: Some(id), result, error }),
+        Err(_) => error(Some(id), &crashed()),
+    }
+}
+
+fn error(id: Option<&RawValue>, fault: &ErrorObjectOwned) -> String {
+    to_text(&Response { jsonrpc: "2.0", id, result: None, error: Some(fault) })
+}
+
+fn to_text<E: Serialize>(response: &Response<'_, E>) -> String {
+    // Text, numbers and JSON that was parsed before always serialise.
+    serde_json::to_string(response).unwrap_or_default()
+}
+
+fn fault(code: i32, message: impl Into<String>) -> ErrorObjectOwned {
+    ErrorObjectOwned::owned(code, message, None::<()>)
+}
+
+fn crashed() -> ErrorObjectOwned {
+    failure("method handler crashed")
+}
+
+/// An error that a method returns (`spec/operations.md` §2.1: always -32000).
+pub(super) fn failure(message: impl Into<String>) -> ErrorObjectOwned {
+    fault(-32000, message)
+}
