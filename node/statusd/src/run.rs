@@ -34,7 +34,7 @@ use crate::{
     metrics::Metrics,
     node::{Node, VERSION, client_name},
     parts::Parts,
-    rpc::{self, Access, Backend, IpcListener, Services, Token, WriteAccess},
+    rpc::{self, Access, Backend, IpcListener, Services, Token, WakuApi, WriteAccess},
     sequence::Sequence,
     stop::{Signals, tell},
     watch::DirWatch,
@@ -179,7 +179,8 @@ async fn start(config: NodeConfig) -> Result<Started, ExitError> {
     let health = Arc::new(Health::new(
         archive.as_ref().map(|archive| (Arc::clone(&archive.history), archive.writer.clone())),
     ));
-    let services = Services { node: Arc::clone(&backend) };
+    let services =
+        Services { node: Arc::clone(&backend), waku: waku.map(|waku| WakuApi::new(waku, unix_seconds)) };
     let (rpc_addr, token) = start_rpc(&config, rpc_listener, &services, &mut parts)?;
     if let Some(listener) = ipc_listener {
         let rpc = services.full_rpc()?;

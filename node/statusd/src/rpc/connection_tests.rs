@@ -41,7 +41,7 @@ struct Client {
 }
 
 fn connect() -> Client {
-    let services = Services { node: Arc::new(Sample::default()) };
+    let services = Services { node: Arc::new(Sample::default()), waku: None };
     let (requests, incoming) = mpsc::unbounded_channel();
     let (outgoing, answers) = mpsc::unbounded_channel();
     let stop = CancellationToken::new();

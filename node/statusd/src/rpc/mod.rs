@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! HTTP ─► transport ─┐
-//! WebSocket ─► websocket ─► connection ─► dispatch ─► registry ─► admin, net, web3 ─► Backend
+//! WebSocket ─► websocket ─► connection ─► dispatch ─► registry ─► admin, net, web3 ─► Backend; waku ─► WakuApi
 //! IPC ─► ipc, split ─┘          └─ subscriptions
 //! ```
 //! HTTP and WebSocket have the configured modules; the IPC socket has all.
@@ -22,12 +22,14 @@ mod split;
 mod subscriptions;
 mod token;
 mod transport;
+mod waku;
 mod websocket;
 
 use std::sync::Arc;
 
 use jsonrpsee::core::RegisterMethodError;
 
+pub(crate) use self::waku::WakuApi;
 pub(crate) use backend::{
     Backend, NodeInfo, PeerChange, PeerEntry, PeerNetwork, Ports, peer_protocols, waku_protocol,
 };
@@ -53,12 +55,17 @@ pub(crate) enum WriteAccess {
 #[derive(Clone)]
 pub(crate) struct Services {
     pub(crate) node: Arc<dyn Backend>,
+    /// Without it there is no module `waku`.
+    pub(crate) waku: Option<Arc<WakuApi>>,
 }
 
 impl Services {
     /// The modules that there are, but for `rpc`, which every transport has.
     fn modules(&self) -> Vec<&'static str> {
-        vec!["admin", "net", "web3"]
+        let mut modules = vec!["admin", "net"];
+        modules.extend(self.waku.is_some().then_some("waku"));
+        modules.push("web3");
+        modules
     }
 
     /// The methods of a transport that has these modules, as far as they exist, and `rpc`.
@@ -90,9 +97,10 @@ impl Services {
         let mut registry = Registry::new(privileged);
         let mut enabled = vec!["rpc"];
         for module in modules {
-            match module {
-                "admin" => admin::register(&mut registry, &self.node)?,
-                "net" => misc::net(&mut registry, &self.node)?,
+            match (module, &self.waku) {
+                ("admin", _) => admin::register(&mut registry, &self.node)?,
+                ("net", _) => misc::net(&mut registry, &self.node)?,
+                ("waku", Some(api)) => waku::register(&mut registry, api)?,
                 _ => misc::web3(&mut registry, &self.node)?,
             }
             enabled.push(module);
