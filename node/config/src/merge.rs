@@ -263,9 +263,9 @@ mod tests {
     #[test]
     fn a_known_key_without_effect_is_named_when_it_would_switch_something_on() {
         let (values, warnings) =
-            merged(&[r#"{"IPCEnabled":true,"Rendezvous":false,"WakuV2Config":{"Enabled":false}}"#]);
+            merged(&[r#"{"TLSEnabled":true,"Rendezvous":false,"WakuV2Config":{"Enabled":false}}"#]);
         assert_eq!(values, json!({}));
-        assert_eq!(warnings, ["config file 0.json: IPCEnabled has no effect in this version"]);
+        assert_eq!(warnings, ["config file 0.json: TLSEnabled has no effect in this version"]);
     }
 
     proptest! {

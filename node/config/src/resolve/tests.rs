@@ -260,3 +260,16 @@ fn waku_4_13_the_rate_limiter_is_off_unless_enabled() {
     };
     assert_eq!(limits(true), Some(all));
 }
+
+#[test]
+fn ops_1_4_the_ipc_socket_and_websocket_are_off_until_asked_for() {
+    let ipc = |text: &str| config(&[text]).ipc;
+    assert_eq!(ipc(r#"{"IPCFile":"a.ipc"}"#), None);
+    assert_eq!(ipc(r#"{"DataDir":"/d","IPCEnabled":true}"#), Some("/d/geth.ipc".into()));
+    assert_eq!(ipc(r#"{"DataDir":"/d","IPCEnabled":true,"IPCFile":"a.ipc"}"#), Some("/d/a.ipc".into()));
+    assert_eq!(ipc(r#"{"IPCEnabled":true,"IPCFile":"/run/a.ipc"}"#), Some("/run/a.ipc".into()));
+    let websocket = |text: &str| config(&[text]).http.unwrap().websocket;
+    assert_eq!(websocket(r#"{"HTTPEnabled":true}"#), None);
+    let origins = websocket(r#"{"HTTPEnabled":true,"WSEnabled":true,"WSOrigins":["*"]}"#).unwrap().origins;
+    assert_eq!(origins, ["*"]);
+}
