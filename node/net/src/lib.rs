@@ -13,6 +13,7 @@
 mod budget;
 mod config;
 mod connection;
+mod counters;
 mod descriptors;
 mod ec;
 mod error;
@@ -26,6 +27,7 @@ mod writer;
 
 pub use config::{Config, LocalHello, Timeouts};
 pub use connection::Connection;
+pub use counters::{Cause, Direction, Totals};
 pub use descriptors::raise_descriptor_limit;
 pub use error::{Error, ErrorClass};
 pub use outbox::{Lane, LiveSource, LiveWaker, SendError};

@@ -98,6 +98,27 @@ impl DisconnectReason {
         }
     }
 
+    /// As the label of a metric.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Requested => "requested",
+            Self::NetworkError => "network_error",
+            Self::ProtocolBreach => "protocol_breach",
+            Self::UselessPeer => "useless_peer",
+            Self::TooManyPeers => "too_many_peers",
+            Self::AlreadyConnected => "already_connected",
+            Self::IncompatibleVersion => "incompatible_version",
+            Self::InvalidIdentity => "invalid_identity",
+            Self::ClientQuitting => "client_quitting",
+            Self::UnexpectedIdentity => "unexpected_identity",
+            Self::ConnectedToSelf => "connected_to_self",
+            Self::ReadTimeout => "read_timeout",
+            Self::SubprotocolError => "subprotocol_error",
+            Self::Unknown(_) => "unknown",
+        }
+    }
+
     /// The payload of a Disconnect message: a list of one number.
     #[must_use]
     pub fn encode(self) -> Vec<u8> {

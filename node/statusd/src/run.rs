@@ -31,7 +31,7 @@ use crate::{
     history::Archive,
     http, identity,
     live::{self, Live},
-    metrics::Metrics,
+    metrics::{Metrics, live as scraped},
     node::{Node, VERSION, client_name},
     parts::Parts,
     rpc::{self, Access, Backend, IpcListener, Services, Token, WakuApi, WriteAccess},
@@ -165,6 +165,8 @@ async fn start(config: NodeConfig) -> Result<Started, ExitError> {
     let waku = start_waku(&config, archive.as_ref(), mailserver.clone(), &metrics, &mut parts)?;
     let live_peers = live::peers("staticPeers", &live_file.static_peers);
     let (p2p, sequence) = start_p2p(&config, key, &data_dir, &live_file, &live_peers, waku.clone())?;
+    let server = p2p.clone();
+    metrics.registry().register(Box::new(scraped::Connections::new(move || server.totals())?))?;
     let statics = (config.static_peers.clone(), live_peers);
     let node = Arc::new(Node::new(
         p2p.clone(),
@@ -282,6 +284,8 @@ fn start_waku(
         mailserver,
         families,
     );
+    let relay = Arc::clone(&waku);
+    metrics.registry().register(Box::new(scraped::relay(move || relay.stats())?))?;
     parts.run_until_stop("expiry", Arc::clone(&waku).expire());
     Ok(Some(waku))
 }

@@ -6,7 +6,7 @@ use enode::{Enode, EnodeUrl, NodeId};
 use tokio::time::timeout;
 
 use super::{inbound::establish, manager::Manager};
-use crate::{Error, connection::dial_encrypted};
+use crate::{Error, connection::dial_encrypted, counters::Direction};
 
 /// Starts dials until the server stops.
 pub(crate) async fn dial_loop(manager: Arc<Manager>) {
@@ -45,6 +45,7 @@ impl Drop for Dialing {
 
 async fn dial(guard: Dialing, url: EnodeUrl) {
     let manager = Arc::clone(&guard.manager);
+    manager.counters.dialing();
     // Boxed, as the session is: see inbound connections.
     let connect = Box::pin(async {
         let enode = resolve(&url, &manager).await?;
@@ -62,6 +63,7 @@ async fn dial(guard: Dialing, url: EnodeUrl) {
             Box::pin(session.run(&manager)).await;
         }
         Err(error) => {
+            manager.counters.failed(Direction::Outbound, &error);
             if error.is_unreached() {
                 manager.state.lock().schedule.unreached(&guard.id, Instant::now());
             }

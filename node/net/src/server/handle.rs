@@ -6,7 +6,7 @@ use enode::{Endpoint, Enode, EnodeUrl, NodeId, Record, RecordError};
 use tokio::{sync::broadcast, time::timeout};
 
 use super::manager::{Manager, PeerEvent};
-use crate::{DisconnectReason, LocalHello, PeerInfo};
+use crate::{DisconnectReason, LocalHello, PeerInfo, Totals};
 
 /// Controls a running server. Cheap to clone; dropping it does not stop the server.
 #[derive(Clone)]
@@ -54,6 +54,12 @@ impl Handle {
     #[must_use]
     pub fn pending_count(&self) -> usize {
         self.0.state.lock().pending.len()
+    }
+
+    /// What the server did since its start.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.0.counters.totals()
     }
 
     /// Peers that come and go from now on. A listener that falls 1024 events behind is told that it missed some.

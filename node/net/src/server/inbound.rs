@@ -16,6 +16,7 @@ use super::{
 use crate::{
     Connection, DisconnectReason, Error,
     connection::{inbound_enode, tune},
+    counters::Direction,
     handshake::{self, Encrypted},
     outbox::Outbox,
     peer::{Peer, PeerSender},
@@ -47,11 +48,16 @@ pub(crate) async fn accept_loop(manager: Arc<Manager>, listener: TcpListener) {
 fn admit(manager: &Arc<Manager>, stream: TcpStream, source: std::net::IpAddr) {
     let mut state = manager.state.lock();
     if state.stopping || !state.throttle.allow(Instant::now(), source) {
+        let throttled = !state.stopping;
         // Closed without a byte; under the lock only memory is touched.
         drop(state);
         drop(stream);
+        if throttled {
+            manager.counters.throttled();
+        }
         return;
     }
+    manager.counters.accepted();
     let ticket = state.pending.next_ticket();
     let guard = Ticket { manager: Arc::clone(manager), ticket };
     let task = manager.tasks.spawn(Box::pin(serve_inbound(guard, stream)));
@@ -82,7 +88,10 @@ async fn serve_inbound(guard: Ticket, stream: TcpStream) {
             drop(guard);
             Box::pin(session.run(&manager)).await;
         }
-        Err(error) => tracing::debug!(%error, "inbound connection failed"),
+        Err(error) => {
+            manager.counters.failed(Direction::Inbound, &error);
+            tracing::debug!(%error, "inbound connection failed");
+        }
     }
 }
 
@@ -185,6 +194,7 @@ impl Drop for Leave<'_> {
     fn drop(&mut self) {
         let event = self.manager.state.lock().drop_peer(&self.entry.info, &self.why);
         self.manager.publish(event);
+        self.manager.counters.ended(&self.why);
         self.entry.over.cancel();
     }
 }

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     Config, DisconnectReason, Error, Handle, LocalHello, PeerInfo, Protocol, Timeouts, budget::Budget,
-    outbox::Outbox, server::peers::Entry,
+    counters::Counters, outbox::Outbox, server::peers::Entry,
 };
 
 /// Events that a slow listener may lag behind before it misses some.
@@ -76,6 +76,7 @@ pub struct Manager {
     pub(crate) max_peers: usize,
     pub(crate) protocols: Vec<Arc<dyn Protocol>>,
     pub(crate) budget: Budget,
+    pub(crate) counters: Counters,
     pub(crate) local_addr: Option<SocketAddr>,
     pub(crate) state: Mutex<State>,
     pub(crate) events: broadcast::Sender<PeerEvent>,
@@ -128,6 +129,7 @@ impl Manager {
             max_peers: config.max_peers,
             protocols,
             budget: Budget::new(config.inbound_budget, config.message_budget),
+            counters: Counters::default(),
             local_addr,
             state: Mutex::new(state),
             events: broadcast::channel(EVENTS).0,

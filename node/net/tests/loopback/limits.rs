@@ -36,6 +36,32 @@ async fn section_3_2_too_many_peers() {
     server.raw(&NodeKey::generate()).await;
 }
 
+/// `spec/operations.md` §3.5: connections that come to nothing, and sessions that end, are counted by their cause.
+#[tokio::test]
+async fn what_becomes_of_connections_is_counted() {
+    let server = Server::start(limited(2));
+    let mut events = server.handle.events();
+    let first = server.raw(&NodeKey::generate()).await;
+    let mut second = Raw::connect(server.addr, &NodeKey::generate(), server.key.public_key()).await;
+    assert_eq!(second.disconnect().await, DisconnectReason::TooManyPeers);
+    drop((first, second));
+    event(&mut events, dropped).await;
+    // The counts come just after the event and the last byte; nothing tells of them.
+    let counted = async {
+        loop {
+            let totals = server.handle.totals();
+            if !totals.failed.is_empty() && !totals.ended.is_empty() {
+                break totals;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let totals = tokio::time::timeout(LONG, counted).await.unwrap();
+    assert_eq!((totals.accepted, totals.throttled, totals.dials), (2, 0, 0));
+    assert_eq!(totals.failed, [(devp2p::Direction::Inbound, "too_many_peers", 1)]);
+    assert_eq!(totals.ended, [("eof", 1)]);
+}
+
 /// `spec/devp2p.md` §3.2: only trusted peers are exempt from the limits.
 #[tokio::test]
 async fn section_3_2_trusted_peers() {

@@ -1,6 +1,8 @@
 //! The Prometheus registry of the node: process, build, peers and archive; waku and mailserver register theirs.
 //! Facts: `spec/operations.md` §3.2, §3.3 (names), §3.5 (what was missing).
 
+pub(crate) mod live;
+
 use std::{collections::HashMap, sync::Arc};
 
 use archive::Stats;
@@ -49,6 +51,7 @@ impl Metrics {
             registry.register(Box::new(gauge.clone()))?;
             Ok(gauge)
         };
+        live::register_waku2(&registry)?;
         let ready = gauge("statusd_ready", "1 when the node can serve, else 0.")?;
         let archive = if archive {
             Some(ArchiveGauges {

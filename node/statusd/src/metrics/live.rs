@@ -1,0 +1,218 @@
+//! Families that are asked for at each scrape: connections of the devp2p server, the relay's pool, discovery.
+//! Facts: `spec/operations.md` §3.4 (names `p2p_serves`, `p2p_dials`), §3.5 (what was missing).
+
+use devp2p::Totals;
+use prometheus::{
+    IntCounter, IntCounterVec, IntGauge, Opts,
+    core::{Collector, Desc},
+    proto::MetricFamily,
+};
+use relay::Stats;
+
+/// Connections of the devp2p server.
+pub(crate) struct Connections {
+    ask: Box<dyn Fn() -> Totals + Send + Sync>,
+    serves: IntGauge,
+    dials: IntGauge,
+    throttled: IntCounter,
+    failures: IntCounterVec,
+    ended: IntCounterVec,
+}
+
+impl Connections {
+    pub(crate) fn new(ask: impl Fn() -> Totals + Send + Sync + 'static) -> prometheus::Result<Self> {
+        Ok(Self {
+            ask: Box::new(ask),
+            // The reference's go-ethereum registry has counters as gauges.
+            serves: IntGauge::new("p2p_serves", "Connections accepted since the start.")?,
+            dials: IntGauge::new("p2p_dials", "Dials since the start.")?,
+            throttled: IntCounter::new(
+                "statusd_p2p_throttled_total",
+                "Connections closed at once because their address came again too soon.",
+            )?,
+            failures: IntCounterVec::new(
+                Opts::new("statusd_p2p_connection_failures_total", "Connections that did not become a peer."),
+                &["direction", "cause"],
+            )?,
+            ended: IntCounterVec::new(
+                Opts::new("statusd_p2p_sessions_ended_total", "Sessions of peers that ended."),
+                &["cause"],
+            )?,
+        })
+    }
+}
+
+/// A counter that stands at `total`.
+fn set(counter: &IntCounter, total: u64) {
+    counter.reset();
+    counter.inc_by(total);
+}
+
+/// A family without a series is refused by the registry.
+fn with_series(families: Vec<MetricFamily>) -> impl Iterator<Item = MetricFamily> {
+    families.into_iter().filter(|family| !family.get_metric().is_empty())
+}
+
+impl Collector for Connections {
+    fn desc(&self) -> Vec<&Desc> {
+        let mut all = self.serves.desc();
+        all.extend(self.dials.desc());
+        all.extend(self.throttled.desc());
+        all.extend(self.failures.desc());
+        all.extend(self.ended.desc());
+        all
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let totals = (self.ask)();
+        self.serves.set(i64::try_from(totals.accepted).unwrap_or(i64::MAX));
+        self.dials.set(i64::try_from(totals.dials).unwrap_or(i64::MAX));
+        set(&self.throttled, totals.throttled);
+        for (direction, cause, count) in totals.failed {
+            set(&self.failures.with_label_values(&[direction.as_str(), cause]), count);
+        }
+        for (cause, count) in totals.ended {
+            set(&self.ended.with_label_values(&[cause]), count);
+        }
+        let mut all = self.serves.collect();
+        all.extend(self.dials.collect());
+        all.extend(self.throttled.collect());
+        all.extend(with_series(self.failures.collect()));
+        all.extend(with_series(self.ended.collect()));
+        all
+    }
+}
+
+type Figure<T> = (IntGauge, fn(&T) -> usize);
+
+/// Gauges of one part of the node.
+pub(crate) struct Gauges<T> {
+    ask: Box<dyn Fn() -> Option<T> + Send + Sync>,
+    figures: Vec<Figure<T>>,
+}
+
+impl<T> Gauges<T> {
+    /// `ask` gives nothing while the part does not run; its families are then absent.
+    pub(crate) fn new(
+        ask: impl Fn() -> Option<T> + Send + Sync + 'static,
+        figures: impl IntoIterator<Item = (&'static str, &'static str, fn(&T) -> usize)>,
+    ) -> prometheus::Result<Self> {
+        let figures: prometheus::Result<_> =
+            figures.into_iter().map(|(name, help, of)| Ok((IntGauge::new(name, help)?, of))).collect();
+        Ok(Self { ask: Box::new(ask), figures: figures? })
+    }
+}
+
+impl<T> Collector for Gauges<T> {
+    fn desc(&self) -> Vec<&Desc> {
+        self.figures.iter().flat_map(|(gauge, _)| gauge.desc()).collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let Some(now) = (self.ask)() else { return Vec::new() };
+        let set = |(gauge, of): &Figure<T>| {
+            gauge.set(i64::try_from(of(&now)).unwrap_or(i64::MAX));
+            gauge.collect()
+        };
+        self.figures.iter().flat_map(set).collect()
+    }
+}
+
+/// What the relay holds.
+pub(crate) fn relay(ask: impl Fn() -> Stats + Send + Sync + 'static) -> prometheus::Result<Gauges<Stats>> {
+    let figures: [(_, _, fn(&Stats) -> usize); 4] = [
+        ("statusd_relay_pool_envelopes", "Envelopes that are relayed until they expire.", |s| s.envelopes),
+        ("statusd_relay_pool_bytes", "Bytes of these envelopes.", |s| s.bytes),
+        ("statusd_relay_seen_envelopes", "Hashes by which an envelope that comes again is known.", |s| {
+            s.remembered
+        }),
+        ("statusd_relay_index_topics", "Topics of all peers in the index of interests.", |s| s.topics),
+    ];
+    Gauges::new(move || Some(ask()), figures)
+}
+
+/// What the reference's second protocol would count, which this node does not speak: its families stand at 0 for
+/// dashboards that ask for them (`spec/operations.md` §3.2).
+pub(crate) fn register_waku2(registry: &prometheus::Registry) -> prometheus::Result<()> {
+    for (name, help) in [
+        ("waku2_envelopes_received_total", "Number of envelopes received."),
+        ("waku2_rate_limits_processed_total", "Number of packets Waku rate limiter processed."),
+        ("waku2_bridge_sent_total", "Number of envelopes bridged from Waku"),
+        ("waku2_bridge_received_success_total", "Number of envelopes bridged to Waku and successfully added"),
+        ("waku2_bridge_received_failure_total", "Number of envelopes bridged to Waku and failed to be added"),
+    ] {
+        registry.register(Box::new(IntCounter::new(name, help)?))?;
+    }
+    let buckets = prometheus::exponential_buckets(256.0, 4.0, 10)?;
+    let size = prometheus::HistogramOpts::new(
+        "waku2_envelopes_size_bytes",
+        "Size of processed Waku envelopes in bytes.",
+    );
+    registry.register(Box::new(prometheus::Histogram::with_opts(size.buckets(buckets))?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use devp2p::Direction;
+    use parking_lot::Mutex;
+    use prometheus::{Registry, TextEncoder};
+
+    use super::*;
+
+    fn text(registry: &Registry) -> String {
+        TextEncoder::new().encode_to_string(&registry.gather()).unwrap()
+    }
+
+    #[test]
+    fn connections_are_counted_by_direction_and_cause() {
+        let totals = Arc::new(Mutex::new(Totals::default()));
+        let registry = Registry::new();
+        let ask = Arc::clone(&totals);
+        registry.register(Box::new(Connections::new(move || ask.lock().clone()).unwrap())).unwrap();
+        assert!(text(&registry).contains("\np2p_serves 0\n"), "{}", text(&registry));
+        *totals.lock() = Totals {
+            accepted: 3,
+            throttled: 2,
+            dials: 1,
+            failed: vec![(Direction::Inbound, "too_many_peers", 4)],
+            ended: vec![("eof", 5)],
+        };
+        for _ in 0..2 {
+            let text = text(&registry);
+            for line in [
+                "p2p_serves 3",
+                "p2p_dials 1",
+                "statusd_p2p_throttled_total 2",
+                "statusd_p2p_connection_failures_total{cause=\"too_many_peers\",direction=\"inbound\"} 4",
+                "statusd_p2p_sessions_ended_total{cause=\"eof\"} 5",
+            ] {
+                assert!(text.lines().any(|found| found == line), "{line} in {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn gauges_follow_their_part_and_are_absent_without_it() {
+        let stats = Arc::new(Mutex::new(None));
+        let registry = Registry::new();
+        let ask = Arc::clone(&stats);
+        let figures: [(_, _, fn(&usize) -> usize); 1] = [("x", "A figure.", |n| *n)];
+        registry.register(Box::new(Gauges::new(move || *ask.lock(), figures).unwrap())).unwrap();
+        assert_eq!(text(&registry), "");
+        *stats.lock() = Some(7);
+        assert!(text(&registry).contains("\nx 7\n"));
+    }
+
+    #[test]
+    fn ops_3_2_waku2_families_stand_at_0() {
+        let registry = Registry::new();
+        register_waku2(&registry).unwrap();
+        let text = text(&registry);
+        assert!(
+            text.contains("\nwaku2_envelopes_received_total 0\n")
+                && text.contains("waku2_envelopes_size_bytes_count 0")
+        );
+    }
+}
