@@ -9,7 +9,7 @@ use node_config::MailserverConfig;
 use prometheus::Registry;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::{clock::unix_seconds, exit::ExitError};
+use crate::{clock::unix_seconds, exit::ExitError, rpc::ArchiveApi};
 
 /// Between two looks at what is too old or too much. Retention goes by whole hours, space by what comes in.
 const RETENTION_TICK: Duration = Duration::from_mins(5);
@@ -54,6 +54,11 @@ impl Archive {
             max_bytes: config.max_bytes.map(NonZeroU64::get),
         };
         Ok((Self { history, writer, metrics, retention }, task))
+    }
+
+    /// What `mailserver_*` works on.
+    pub(crate) fn api(&self) -> ArchiveApi {
+        ArchiveApi { history: Arc::clone(&self.history), retention: self.retention }
     }
 
     /// Evicts what is too old or too much, now and from time to time.

@@ -18,6 +18,7 @@ mod logging;
 mod metrics;
 mod node;
 mod parts;
+mod report;
 mod rpc;
 mod run;
 mod sequence;

@@ -10,7 +10,6 @@ use std::{
     time::Duration,
 };
 
-use archive::History;
 use devp2p::{Handle, Manager, Protocol, StartError};
 use enode::{Endpoint, EnodeUrl, Host, NodeKey};
 use mailserver::Mailserver;
@@ -34,6 +33,7 @@ use crate::{
     metrics::{Metrics, live as scraped},
     node::{Node, VERSION, client_name},
     parts::Parts,
+    report::Report,
     rpc::{self, Access, Backend, IpcListener, Services, Token, WakuApi, WriteAccess},
     sequence::Sequence,
     stop::{Signals, tell},
@@ -144,6 +144,7 @@ async fn start(config: NodeConfig) -> Result<Started, ExitError> {
     check_descriptors(&config);
     let data_dir = DataDir::open(&config.data_dir)?;
     let key = identity::load(&config.identity, &data_dir)?;
+    let own_key = key.clone();
     let watch = DirWatch::new(&live::directories(
         config.live_dir.as_ref(),
         password_file(&config),
@@ -181,16 +182,27 @@ async fn start(config: NodeConfig) -> Result<Started, ExitError> {
     let health = Arc::new(Health::new(
         archive.as_ref().map(|archive| (Arc::clone(&archive.history), archive.writer.clone())),
     ));
-    let services =
-        Services { node: Arc::clone(&backend), waku: waku.map(|waku| WakuApi::new(waku, unix_seconds)) };
+    let report = Arc::new(Report {
+        version: VERSION,
+        config_hash: config.config_hash.clone(),
+        data_dir: config.data_dir.clone(),
+        backend: Arc::clone(&backend),
+        history: archive.as_ref().map(|archive| Arc::clone(&archive.history)),
+        health: Arc::clone(&health),
+    });
+    let services = Services {
+        node: backend,
+        waku: waku.map(|waku| WakuApi::new(waku, own_key, unix_seconds)),
+        archive: archive.as_ref().map(Archive::api),
+        report: Arc::clone(&report),
+    };
     let (rpc_addr, token) = start_rpc(&config, rpc_listener, &services, &mut parts)?;
     if let Some(listener) = ipc_listener {
         let rpc = services.full_rpc()?;
         tracing::info!(path = %listener.path().display(), "IPC endpoint opened");
         parts.run("IPC listener", listener.serve(rpc, parts.stop()));
     }
-    let history = archive.as_ref().map(|archive| Arc::clone(&archive.history));
-    let metrics_addr = start_web(&config, metrics_listener, backend, history, &health, metrics, &mut parts);
+    let metrics_addr = start_web(metrics_listener, Web { report, metrics }, &mut parts);
     let live = Live::new(
         config.live_dir.clone(),
         mailserver.zip(password).map(|(mailserver, (path, secret))| (mailserver, path, secret)),
@@ -381,26 +393,9 @@ fn start_rpc(
     Ok((address, token))
 }
 
-fn start_web(
-    config: &NodeConfig,
-    listener: Option<TcpListener>,
-    backend: Arc<dyn Backend>,
-    history: Option<Arc<dyn History>>,
-    health: &Arc<Health>,
-    metrics: Metrics,
-    parts: &mut Parts,
-) -> Option<SocketAddr> {
+fn start_web(listener: Option<TcpListener>, web: Web, parts: &mut Parts) -> Option<SocketAddr> {
     let listener = listener?;
     let address = listener.local_addr().ok();
-    let web = Web {
-        version: VERSION,
-        config_hash: config.config_hash.clone(),
-        data_dir: config.data_dir.clone(),
-        backend,
-        history,
-        health: Arc::clone(health),
-        metrics,
-    };
     parts.run("metrics listener", http::serve(listener, web::router(web), parts.stop()));
     address
 }

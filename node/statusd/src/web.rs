@@ -1,9 +1,8 @@
 //! What the metrics listener answers: `/metrics`, `/livez`, `/readyz`, `/health`, `/status`. Read-only, no secrets.
 //! Facts: `spec/operations.md` §3.1, §7.1 item 10; design §2 "Metrics".
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
-use archive::{History, Stats};
 use axum::{
     Json, Router,
     extract::State,
@@ -11,28 +10,14 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use node_client::status::{Advertised, ArchiveStatus, DiskStatus, NodeStatus};
+use node_client::status::NodeStatus;
 
-use crate::{
-    health::{Health, Verdict},
-    metrics::Metrics,
-    rpc::Backend,
-};
+use crate::{metrics::Metrics, report::Report};
 
 /// The parts that are looked at.
 pub(crate) struct Web {
-    /// Version of the program, without `v`.
-    pub(crate) version: &'static str,
-    /// Name of the configuration.
-    pub(crate) config_hash: String,
-    /// For the size of its volume.
-    pub(crate) data_dir: PathBuf,
-    /// Key, address, peers.
-    pub(crate) backend: Arc<dyn Backend>,
-    /// The archive of a mailserver.
-    pub(crate) history: Option<Arc<dyn History>>,
-    /// Verdicts.
-    pub(crate) health: Arc<Health>,
+    /// The node as a whole.
+    pub(crate) report: Arc<Report>,
     /// Families.
     pub(crate) metrics: Metrics,
 }
@@ -49,7 +34,7 @@ pub(crate) fn router(web: Web) -> Router {
 }
 
 async fn livez(State(web): State<Arc<Web>>) -> Response {
-    if web.health.is_live().await {
+    if web.report.health.is_live().await {
         "ok\n".into_response()
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "event loop: it does not run tasks\n").into_response()
@@ -58,7 +43,7 @@ async fn livez(State(web): State<Arc<Web>>) -> Response {
 
 /// The reference's body, but not its unconditional answer (S18).
 async fn legacy_health(State(web): State<Arc<Web>>) -> Response {
-    if web.health.is_live().await {
+    if web.report.health.is_live().await {
         "OK".into_response()
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not live").into_response()
@@ -66,7 +51,7 @@ async fn legacy_health(State(web): State<Arc<Web>>) -> Response {
 }
 
 async fn readyz(State(web): State<Arc<Web>>) -> Response {
-    let verdict = web.health.verdict().await;
+    let verdict = web.report.health.verdict().await;
     if verdict.reasons.is_empty() {
         return "ok\n".into_response();
     }
@@ -74,8 +59,8 @@ async fn readyz(State(web): State<Arc<Web>>) -> Response {
 }
 
 async fn metrics(State(web): State<Arc<Web>>) -> Response {
-    let verdict = web.health.verdict().await;
-    match web.metrics.render(verdict.reasons.is_empty(), web.stats().await) {
+    let verdict = web.report.health.verdict().await;
+    match web.metrics.render(verdict.reasons.is_empty(), web.report.stats().await) {
         Ok(text) => {
             ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
         }
@@ -87,47 +72,7 @@ async fn metrics(State(web): State<Arc<Web>>) -> Response {
 }
 
 async fn status(State(web): State<Arc<Web>>) -> Json<NodeStatus> {
-    let verdict = web.health.verdict().await;
-    let live = web.health.is_live().await;
-    Json(web.status(live, &verdict, web.stats().await))
-}
-
-impl Web {
-    async fn stats(&self) -> Option<Stats> {
-        self.history.as_ref()?.stats().await.ok()
-    }
-
-    fn status(&self, live: bool, verdict: &Verdict, stats: Option<Stats>) -> NodeStatus {
-        let enode = self.backend.enode();
-        NodeStatus {
-            version: self.version.to_owned(),
-            node_id: enode.node_id().to_string(),
-            public_key: enode.public_key.to_string(),
-            enode: enode.endpoint.is_some().then(|| enode.to_string()),
-            config_hash: self.config_hash.clone(),
-            advertised: enode.endpoint.map(|endpoint| Advertised {
-                address: endpoint.ip.to_string(),
-                tcp_port: endpoint.tcp,
-                udp_port: endpoint.udp,
-            }),
-            peers: u32::try_from(self.backend.peer_count()).unwrap_or(u32::MAX),
-            live,
-            ready: verdict.reasons.is_empty(),
-            not_ready_reasons: verdict.reasons.clone(),
-            archive: stats.map(|stats| ArchiveStatus {
-                floor: stats.floor,
-                oldest: stats.oldest,
-                newest: stats.newest,
-                envelopes: stats.envelopes,
-                bytes: stats.bytes,
-                writable: verdict.archive_writable,
-            }),
-            disk: rustix::fs::statvfs(&self.data_dir).ok().map(|volume| DiskStatus {
-                total_bytes: volume.f_blocks.saturating_mul(volume.f_frsize),
-                free_bytes: volume.f_bavail.saturating_mul(volume.f_frsize),
-            }),
-        }
-    }
+    Json(web.report.status().await)
 }
 
 #[cfg(test)]
@@ -136,7 +81,10 @@ mod tests {
     use http_body_util::BodyExt as _;
     use tower::ServiceExt as _;
 
+    use archive::History;
+
     use super::*;
+    use crate::health::Health;
     use crate::rpc::testing::{PUBLIC, Sample};
 
     struct NoObserver;
@@ -155,15 +103,16 @@ mod tests {
             Arc::new(NoObserver),
         );
         tokio::spawn(task);
-        let web = Web {
+        let report = Report {
             version: "1.2.3",
             config_hash: "c0ffee".into(),
             data_dir: root.path().to_owned(),
             backend: Arc::new(Sample { enode: enode.into(), ..Sample::default() }),
             history: Some(Arc::clone(&history)),
             health: Arc::new(Health::new(Some((Arc::clone(&history), writer)))),
-            metrics: Metrics::new("1.2.3", "c0ffee", true).unwrap(),
         };
+        let metrics = Metrics::new("1.2.3", "c0ffee", true).unwrap();
+        let web = Web { report: Arc::new(report), metrics };
         (root, web, history)
     }
 
@@ -204,7 +153,7 @@ mod tests {
     #[tokio::test]
     async fn a_stopping_node_is_not_ready() {
         let (_root, web, _history) = web(None);
-        let health = Arc::clone(&web.health);
+        let health = Arc::clone(&web.report.health);
         let router = router(web);
         assert_eq!(get_(&router, "/readyz").await.0, StatusCode::OK);
         health.stopping();
@@ -214,8 +163,8 @@ mod tests {
     #[tokio::test]
     async fn the_status_document() {
         let (_root, quiet, _history) = web(None);
-        let status = quiet.status(true, &Verdict::default(), None);
-        assert_eq!((status.enode, status.advertised, status.archive), (None, None, None));
+        let status = quiet.report.status().await;
+        assert_eq!((status.enode, status.advertised), (None, None));
         let enode = format!("enode://{PUBLIC}@198.51.100.7:443?discport=30303");
         let (_root, web, _history) = web(Some(enode.clone()));
         let router = router(web);

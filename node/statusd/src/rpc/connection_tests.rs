@@ -7,10 +7,9 @@ use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Services,
     connection::{self, Incoming, Outgoing, Received},
     dispatch::Authorized,
-    testing::Sample,
+    testing,
 };
 
 const SOON: Duration = Duration::from_secs(10);
@@ -41,7 +40,7 @@ struct Client {
 }
 
 fn connect() -> Client {
-    let services = Services { node: Arc::new(Sample::default()), waku: None };
+    let services = testing::services(Arc::default());
     let (requests, incoming) = mpsc::unbounded_channel();
     let (outgoing, answers) = mpsc::unbounded_channel();
     let stop = CancellationToken::new();

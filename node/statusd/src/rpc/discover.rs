@@ -52,6 +52,7 @@ impl Kind {
             Self::Boolean => json!({"type": "boolean"}),
             Self::Number => json!({"type": "number"}),
             Self::Text => json!({"type": "string"}),
+            Self::Texts => json!({"type": "array", "items": {"type": "string"}}),
             Self::Array => json!({"type": "array"}),
             Self::Object => json!({"type": "object"}),
             Self::Null => json!({"type": "null"}),

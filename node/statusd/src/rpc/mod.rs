@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! HTTP ─► transport ─┐
-//! WebSocket ─► websocket ─► connection ─► dispatch ─► registry ─► admin, net, web3 ─► Backend; waku ─► WakuApi
+//! WebSocket ─► websocket ─► connection ─► dispatch ─► registry ─► admin, net, web3 ─► Backend; waku, wakuext ─► WakuApi;
+//!                                                      status ─► Report; mailserver ─► ArchiveApi
 //! IPC ─► ipc, split ─┘          └─ subscriptions
 //! ```
 //! HTTP and WebSocket have the configured modules; the IPC socket has all.
@@ -15,10 +16,12 @@ mod discover;
 mod dispatch;
 mod gzip;
 mod ipc;
+mod mailserver;
 mod misc;
 mod number;
 mod registry;
 mod split;
+mod status;
 mod subscriptions;
 mod token;
 mod transport;
@@ -35,9 +38,11 @@ pub(crate) use backend::{
 };
 pub(crate) use dispatch::Rpc;
 pub(crate) use ipc::IpcListener;
+pub(crate) use mailserver::ArchiveApi;
 pub(crate) use token::Token;
 pub(crate) use transport::{Access, serve};
 
+use crate::report::Report;
 use registry::Registry;
 
 /// Who may call methods that change the node.
@@ -55,16 +60,21 @@ pub(crate) enum WriteAccess {
 #[derive(Clone)]
 pub(crate) struct Services {
     pub(crate) node: Arc<dyn Backend>,
-    /// Without it there is no module `waku`.
+    /// Without it there are no modules `waku` and `wakuext`.
     pub(crate) waku: Option<Arc<WakuApi>>,
+    /// Without it there is no module `mailserver`.
+    pub(crate) archive: Option<ArchiveApi>,
+    pub(crate) report: Arc<Report>,
 }
 
 impl Services {
     /// The modules that there are, but for `rpc`, which every transport has.
     fn modules(&self) -> Vec<&'static str> {
-        let mut modules = vec!["admin", "net"];
-        modules.extend(self.waku.is_some().then_some("waku"));
-        modules.push("web3");
+        let mut modules = vec!["admin", "net", "status", "web3"];
+        if self.waku.is_some() {
+            modules.extend(["waku", "wakuext"]);
+        }
+        modules.extend(self.archive.is_some().then_some("mailserver"));
         modules
     }
 
@@ -97,10 +107,13 @@ impl Services {
         let mut registry = Registry::new(privileged);
         let mut enabled = vec!["rpc"];
         for module in modules {
-            match (module, &self.waku) {
-                ("admin", _) => admin::register(&mut registry, &self.node)?,
-                ("net", _) => misc::net(&mut registry, &self.node)?,
-                ("waku", Some(api)) => waku::register(&mut registry, api)?,
+            match (module, &self.waku, &self.archive) {
+                ("admin", ..) => admin::register(&mut registry, &self.node)?,
+                ("net", ..) => misc::net(&mut registry, &self.node)?,
+                ("status", ..) => status::register(&mut registry, &self.report)?,
+                ("waku", Some(api), _) => waku::register(&mut registry, api)?,
+                ("wakuext", Some(api), _) => waku::history::register(&mut registry, api, &self.node)?,
+                ("mailserver", _, Some(api)) => mailserver::register(&mut registry, api)?,
                 _ => misc::web3(&mut registry, &self.node)?,
             }
             enabled.push(module);

@@ -31,6 +31,8 @@ pub(super) enum Kind {
     Boolean,
     Number,
     Text,
+    /// An array of texts.
+    Texts,
     Array,
     Object,
     Null,

@@ -1,5 +1,7 @@
 //! A node with fixed answers, to test shapes without one.
 
+use std::sync::Arc;
+
 use enode::{Enode, EnodeUrl, NodeId};
 use futures::{
     FutureExt as _, StreamExt as _,
@@ -8,7 +10,10 @@ use futures::{
 };
 use parking_lot::Mutex;
 
-use super::{Backend, NodeInfo, PeerChange, PeerEntry, PeerNetwork, Ports, peer_protocols, waku_protocol};
+use super::{
+    Backend, NodeInfo, PeerChange, PeerEntry, PeerNetwork, Ports, Services, peer_protocols, waku_protocol,
+};
+use crate::{health::Health, report::Report};
 
 #[derive(Default)]
 pub(crate) struct Sample {
@@ -99,4 +104,17 @@ impl Backend for Sample {
             .chain(stream::pending())
             .boxed()
     }
+}
+
+/// What there is on a node that neither relays nor archives.
+pub(crate) fn services(node: Arc<Sample>) -> Services {
+    let report = Report {
+        version: "1.2.3",
+        config_hash: "c0ffee".into(),
+        data_dir: "/".into(),
+        backend: Arc::clone(&node) as Arc<dyn Backend>,
+        history: None,
+        health: Arc::new(Health::new(None)),
+    };
+    Services { node, waku: None, archive: None, report: Arc::new(report) }
 }

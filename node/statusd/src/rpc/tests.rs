@@ -11,7 +11,7 @@ use super::{
 fn rpc(write: &WriteAccess) -> (Rpc, Arc<Sample>) {
     let sample = Arc::new(Sample::default());
     let modules = ["admin", "net", "web3", "eth"].map(str::to_owned);
-    let services = Services { node: Arc::clone(&sample) as Arc<dyn Backend>, waku: None };
+    let services = testing::services(Arc::clone(&sample));
     (services.rpc(&modules, write).unwrap(), sample)
 }
 
@@ -256,7 +256,7 @@ fn ops_2_1_subscribing_where_nobody_can_be_notified() {
 
 #[test]
 fn the_ipc_socket_has_every_module() {
-    let services = Services { node: Arc::new(Sample::default()), waku: None };
+    let services = testing::services(Arc::default());
     let rpc = services.full_rpc().unwrap();
     let modules = ask(&rpc, "rpc_modules", &json!([]))["result"].clone();
     for module in services.modules() {

@@ -14,3 +14,4 @@ mod rpc;
 mod sockets;
 mod start;
 mod stop;
+mod waku;

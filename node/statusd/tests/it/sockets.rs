@@ -103,10 +103,10 @@ fn malformed_bytes_end_an_ipc_connection_and_no_other() {
     assert_eq!(good.receive()["result"], "3");
 }
 
-type Sender = soketto::Sender<Compat<TcpStream>>;
-type Receiver = soketto::Receiver<Compat<TcpStream>>;
+pub(crate) type Sender = soketto::Sender<Compat<TcpStream>>;
+pub(crate) type Receiver = soketto::Receiver<Compat<TcpStream>>;
 
-async fn open(node: &Statusd, origin: Option<&str>) -> Result<(Sender, Receiver), u16> {
+pub(crate) async fn open(node: &Statusd, origin: Option<&str>) -> Result<(Sender, Receiver), u16> {
     let stream = TcpStream::connect(node.rpc).await.unwrap();
     let host = node.rpc.to_string();
     let headers: Vec<Header<'_>> =
@@ -120,12 +120,12 @@ async fn open(node: &Statusd, origin: Option<&str>) -> Result<(Sender, Receiver)
     }
 }
 
-async fn send(sender: &mut Sender, body: &Value) {
+pub(crate) async fn send(sender: &mut Sender, body: &Value) {
     sender.send_text(body.to_string()).await.unwrap();
     sender.flush().await.unwrap();
 }
 
-async fn receive(receiver: &mut Receiver) -> Value {
+pub(crate) async fn receive(receiver: &mut Receiver) -> Value {
     let mut message = Vec::new();
     tokio::time::timeout(SOON, receiver.receive_data(&mut message)).await.unwrap().unwrap();
     serde_json::from_slice(&message).unwrap()

@@ -2,6 +2,7 @@
 //! `spec/waku-mailserver.md` §2.5, §2.9, §3.7.
 
 mod filters;
+pub(super) mod history;
 mod key_methods;
 mod keys;
 mod messages;
@@ -10,6 +11,7 @@ mod settings;
 
 use std::sync::Arc;
 
+use enode::{EnodeUrl, NodeKey};
 use jsonrpsee::core::RegisterMethodError;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
@@ -18,10 +20,14 @@ use waku::Waku;
 use self::keys::KeyStore;
 use super::registry::{Access, Kind, Registry, Spec};
 
-/// What `waku_*` works on, the same over every transport.
+/// What `waku_*` and `wakuext_*` work on, the same over every transport.
 pub(crate) struct WakuApi {
     waku: Arc<Waku>,
     keys: Mutex<KeyStore>,
+    /// The node's own, which signs history requests.
+    own_key: NodeKey,
+    /// Known to `wakuext_*`.
+    mailservers: Mutex<Vec<EnodeUrl>>,
     clock: fn() -> u32,
     /// One search for a proof of work at a time: it takes a whole core.
     sealing: Semaphore,
@@ -29,8 +35,15 @@ pub(crate) struct WakuApi {
 
 impl WakuApi {
     /// The API of this relay, by the adjusted clock in UNIX seconds.
-    pub(crate) fn new(waku: Arc<Waku>, clock: fn() -> u32) -> Arc<Self> {
-        Arc::new(Self { waku, keys: Mutex::default(), clock, sealing: Semaphore::new(1) })
+    pub(crate) fn new(waku: Arc<Waku>, own_key: NodeKey, clock: fn() -> u32) -> Arc<Self> {
+        Arc::new(Self {
+            waku,
+            keys: Mutex::default(),
+            own_key,
+            mailservers: Mutex::default(),
+            clock,
+            sealing: Semaphore::new(1),
+        })
     }
 }
 

@@ -100,7 +100,7 @@ impl WakuApi {
     }
 
     /// Finds the proof of work off the event loop, in at most `seconds`.
-    async fn seal(
+    pub(super) async fn seal(
         &self,
         envelope: Envelope,
         target: f64,

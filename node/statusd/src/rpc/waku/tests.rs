@@ -19,7 +19,7 @@ struct Api {
 fn api() -> Api {
     let metrics = waku::Metrics::register(&Families::new()).unwrap();
     let waku = Waku::new(waku::Config::new(Arc::new(|| NOW)), None, None, metrics);
-    let api = WakuApi::new(waku, || NOW);
+    let api = WakuApi::new(waku, enode::NodeKey::generate(), || NOW);
     let mut registry = Registry::new(true);
     register(&mut registry, &api).unwrap();
     Api { rpc: Rpc::new(registry), api }
