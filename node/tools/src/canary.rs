@@ -9,7 +9,10 @@ use node_client::canary::{Check, Config, Passed, Report, run};
 use tracing::level_filters::LevelFilter;
 use waku_wire::{SymmetricKey, keys::DEFAULT_MAILSERVER_PASSWORD};
 
-use crate::files;
+use crate::{
+    files,
+    flags::{switch, two_dashes},
+};
 
 const DEFAULT_POW: f64 = 0.000_002;
 /// Could not begin: no or a wrong address, no key, no log (`spec/operations.md` §5.1).
@@ -97,28 +100,6 @@ pub(crate) fn main(args: Vec<OsString>) -> ExitCode {
             ExitCode::from(report.exit_code())
         }
     }
-}
-
-/// The words that Go's flags take for yes and no.
-fn switch(text: &str) -> Result<bool, String> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err("want true or false".to_owned()),
-    }
-}
-
-/// Go programs take `-flag` for `--flag`.
-fn two_dashes(args: Vec<OsString>) -> impl Iterator<Item = OsString> {
-    let mut values = false;
-    args.into_iter().map(move |arg| {
-        values |= arg == "--";
-        let text = arg.to_str().unwrap_or_default();
-        let single = text
-            .strip_prefix('-')
-            .filter(|rest| rest.len() > 1 && rest.starts_with(|c: char| c.is_ascii_alphabetic()));
-        if single.is_some() && !values { format!("-{text}").into() } else { arg }
-    })
 }
 
 fn checked(flags: &Flags) -> Result<Report, String> {

@@ -1,0 +1,25 @@
+//! What the programs of the reference take from Go's flags: one dash, and words for yes and no.
+
+use std::ffi::OsString;
+
+/// The words that Go's flags take for yes and no.
+pub(crate) fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err("want true or false".to_owned()),
+    }
+}
+
+/// Go programs take `-flag` for `--flag`, and `--n` for `-n`.
+pub(crate) fn two_dashes(args: Vec<OsString>) -> impl Iterator<Item = OsString> {
+    let mut values = false;
+    args.into_iter().map(move |arg| {
+        values |= arg == "--";
+        let text = arg.to_str().unwrap_or_default();
+        let single = text
+            .strip_prefix('-')
+            .filter(|rest| rest.len() > 1 && rest.starts_with(|c: char| c.is_ascii_alphabetic()));
+        if single.is_some() && !values { format!("-{text}").into() } else { arg }
+    })
+}
