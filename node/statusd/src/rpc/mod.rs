@@ -126,6 +126,8 @@ impl Services {
 #[cfg(test)]
 mod connection_tests;
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
