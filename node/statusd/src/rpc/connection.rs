@@ -47,10 +47,10 @@ pub(super) trait Outgoing: Send {
     fn close(&mut self) -> impl Future<Output = ()> + Send;
 }
 
-/// Serves a connection to its end. After the client's last request its answers are still sent; subscriptions end.
+/// Serves a connection to its end. `authorized` is asked at each request: a token may be replaced meanwhile. After the client's last request its answers are still sent; subscriptions end.
 pub(super) async fn serve(
     rpc: Rpc,
-    authorized: Authorized,
+    authorized: impl Fn() -> Authorized + Send + Sync,
     mut incoming: impl Incoming,
     outgoing: impl Outgoing,
     stop: CancellationToken,
@@ -62,7 +62,7 @@ pub(super) async fn serve(
         while let Some(received) = incoming.next().await {
             let (answer, go_on) = match received {
                 Received::Request(body) => {
-                    (rpc.answer(&body, authorized, Some(&mut subscriptions)).await, true)
+                    (rpc.answer(&body, authorized(), Some(&mut subscriptions)).await, true)
                 }
                 Received::Malformed => (Some(parse_error()), false),
             };

@@ -45,7 +45,7 @@ fn connect() -> Client {
     let (outgoing, answers) = mpsc::unbounded_channel();
     let stop = CancellationToken::new();
     let rpc = services.full_rpc().unwrap();
-    let serve = connection::serve(rpc, Authorized(true), From(incoming), To(outgoing), stop.clone());
+    let serve = connection::serve(rpc, || Authorized(true), From(incoming), To(outgoing), stop.clone());
     Client { requests, answers, stop, served: tokio::spawn(serve) }
 }
 

@@ -145,7 +145,7 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
 async fn serve_one(rpc: Rpc, stream: UnixStream, stop: CancellationToken) {
     let (read, write) = stream.into_split();
     let values = Values { read, splitter: Splitter::new(MAX_REQUEST_BYTES), piece: vec![0; READ_BYTES] };
-    connection::serve(rpc, Authorized(true), values, Lines(write), stop).await;
+    connection::serve(rpc, || Authorized(true), values, Lines(write), stop).await;
 }
 
 struct Values {

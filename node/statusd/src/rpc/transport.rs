@@ -6,7 +6,7 @@ use axum::{
     Router,
     body::Body,
     extract::{Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header},
+    http::{HeaderName, HeaderValue, Method, Response, StatusCode, header},
     response::IntoResponse,
     routing::any,
 };
@@ -105,11 +105,12 @@ fn is_allowed(host: &str, allowed: &[String]) -> bool {
 }
 
 async fn handle(State(front): State<Arc<Front>>, request: Request) -> Response<Body> {
-    let authorized = front.access.authorized(request.headers());
     if let Some(origins) = &front.access.websocket_origins
         && request.method() == Method::GET
         && websocket::is_wanted(&request)
     {
+        let (asked, shown) = (Arc::clone(&front), request.headers().get(header::AUTHORIZATION).cloned());
+        let authorized = move || asked.access.authorized(shown.as_ref());
         return front.websockets.accept(request, front.rpc.clone(), authorized, origins);
     }
     let (parts, body) = request.into_parts();
@@ -140,6 +141,7 @@ async fn handle(State(front): State<Arc<Front>>, request: Request) -> Response<B
         Ok(Err(_)) => return StatusCode::BAD_REQUEST.into_response(),
         Err(_) => return StatusCode::REQUEST_TIMEOUT.into_response(),
     };
+    let authorized = front.access.authorized(parts.headers.get(header::AUTHORIZATION));
     let answer = front.rpc.answer(&body, authorized, None).await.unwrap_or_default();
     respond(answer, gzip::is_accepted(&parts.headers)).await
 }
@@ -165,13 +167,12 @@ fn too_large() -> Response<Body> {
 }
 
 impl Access {
-    fn authorized(&self, headers: &HeaderMap) -> Authorized {
+    /// By the value of an `Authorization` header.
+    fn authorized(&self, shown: Option<&HeaderValue>) -> Authorized {
         Authorized(match &self.write {
             WriteAccess::Off => false,
             WriteAccess::Open => true,
-            WriteAccess::Token(token) => {
-                token.admits(headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes))
-            }
+            WriteAccess::Token(token) => token.admits(shown.map(HeaderValue::as_bytes)),
         })
     }
 }

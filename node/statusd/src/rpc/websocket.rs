@@ -57,7 +57,7 @@ impl WebSockets {
         &self,
         request: Request,
         rpc: Rpc,
-        authorized: Authorized,
+        authorized: impl Fn() -> Authorized + Send + Sync + 'static,
         origins: &[String],
     ) -> Response<Body> {
         if !origin_is_allowed(request.headers(), origins) {
@@ -99,7 +99,7 @@ async fn serve(
     server: Server,
     upgraded: Upgraded,
     rpc: Rpc,
-    authorized: Authorized,
+    authorized: impl Fn() -> Authorized + Send + Sync,
     _slot: OwnedSemaphorePermit,
     stop: CancellationToken,
 ) {

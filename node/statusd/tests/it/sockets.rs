@@ -107,10 +107,14 @@ pub(crate) type Sender = soketto::Sender<Compat<TcpStream>>;
 pub(crate) type Receiver = soketto::Receiver<Compat<TcpStream>>;
 
 pub(crate) async fn open(node: &Statusd, origin: Option<&str>) -> Result<(Sender, Receiver), u16> {
+    open_with(node, origin.map(|origin| ("Origin", origin))).await
+}
+
+async fn open_with(node: &Statusd, header: Option<(&str, &str)>) -> Result<(Sender, Receiver), u16> {
     let stream = TcpStream::connect(node.rpc).await.unwrap();
     let host = node.rpc.to_string();
     let headers: Vec<Header<'_>> =
-        origin.iter().map(|origin| Header { name: "Origin", value: origin.as_bytes() }).collect();
+        header.iter().map(|(name, value)| Header { name, value: value.as_bytes() }).collect();
     let mut client = Client::new(stream.compat(), &host, "/");
     client.set_headers(&headers);
     match client.handshake().await.unwrap() {
@@ -181,4 +185,31 @@ async fn a_stop_closes_websockets() {
     let (status, log) = tokio::task::spawn_blocking(move || node.stop("-TERM")).await.unwrap();
     assert!(status.success(), "{log}");
     assert!(receiver.receive_data(&mut Vec::new()).await.is_err(), "it was told goodbye");
+}
+
+#[tokio::test]
+async fn a_websocket_loses_its_privileges_with_its_token() {
+    let mut setup = setup();
+    let secrets = setup.path("rpc");
+    setup.write_mounted(&secrets, "token", "first-token-0123456789\n");
+    setup.config["RPCTokenFile"] = json!(secrets.join("token"));
+    let node = setup.start();
+    let call = json!({"id": 1, "method": "admin_addPeer", "params": ["nonsense"]});
+    let (mut sender, mut receiver) = open(&node, None).await.unwrap();
+    send(&mut sender, &call).await;
+    assert!(receive(&mut receiver).await.to_string().contains("unauthorized"));
+    let header = ("Authorization", "Bearer first-token-0123456789");
+    let (mut sender, mut receiver) = open_with(&node, Some(header)).await.unwrap();
+    send(&mut sender, &call).await;
+    assert!(receive(&mut receiver).await.to_string().contains("invalid enode"));
+    setup.write_mounted(&secrets, "token", "second-token-0123456789\n");
+    let begin = std::time::Instant::now();
+    loop {
+        send(&mut sender, &call).await;
+        if receive(&mut receiver).await.to_string().contains("unauthorized") {
+            break;
+        }
+        assert!(begin.elapsed() < SOON, "the old token is still taken");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
 }
