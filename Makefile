@@ -25,7 +25,7 @@ check-generated: ## fail when a generated file differs from what the code makes
 
 fmt: ## format Rust and Go
 	@cargo fmt --all
-	@gofmt -w e2e/cluster e2e/peers
+	@gofmt -w e2e/cluster e2e/peers e2e/discv5
 
 lint: ## formatting and lints, warnings denied
 	@scripts/lint.sh

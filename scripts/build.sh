@@ -27,6 +27,8 @@ build_cluster() {
 build_peers() {
   (cd "$REPO/e2e/peers" && CGO_ENABLED=0 go build -trimpath -buildvcs=false -o "$BIN/status-peer.new" .)
   mv "$BIN/status-peer.new" "$BIN/status-peer"
+  (cd "$REPO/e2e/discv5" && CGO_ENABLED=0 go build -trimpath -buildvcs=false -o "$BIN/status-discv5.new" .)
+  mv "$BIN/status-discv5.new" "$BIN/status-discv5"
 }
 
 jobs=()
@@ -34,7 +36,7 @@ for part in "$@"; do
   case $part in
     rust) build_rust & jobs+=($!) ;;
     cluster) step build-cluster "$(first "$BIN/status-cluster" "first build of Kubernetes and etcd: 6 to 9 minutes on two cores")" build_cluster & jobs+=($!) ;;
-    peers) step build-peers "$(first "$BIN/status-peer" "first build of the independent peer: 1 to 2 minutes")" build_peers & jobs+=($!) ;;
+    peers) step build-peers "$(first "$BIN/status-peer" "first build of the independent peers: 1 to 2 minutes")" build_peers & jobs+=($!) ;;
     *) die "unknown part '$part'; parts are rust, cluster, peers" ;;
   esac
 done

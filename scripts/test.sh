@@ -4,13 +4,14 @@
 [ "$(id -u)" = 0 ] || die "the tests raise a cluster in network namespaces: run as root"
 "$REPO/scripts/deps.sh" build cluster
 "$REPO/scripts/build.sh" rust cluster peers
-export STATUS_PEER_BIN=$BIN/status-peer STATUS_CLUSTER_BIN=$BIN/status-cluster
+export STATUS_PEER_BIN=$BIN/status-peer STATUS_DISCV5_BIN=$BIN/status-discv5 STATUS_CLUSTER_BIN=$BIN/status-cluster
 
 say "unit tests (Rust)"
 (cd "$REPO" && cargo test --release --locked --workspace)
 say "unit tests (Go)"
 (cd "$REPO/e2e/cluster" && CGO_ENABLED=0 go test -trimpath ./...)
 (cd "$REPO/e2e/peers" && CGO_ENABLED=0 go test -trimpath ./...)
+(cd "$REPO/e2e/discv5" && CGO_ENABLED=0 go test -trimpath ./...)
 
 "$REPO/scripts/rocksdb-free.sh"
 "$REPO/scripts/images.sh"
