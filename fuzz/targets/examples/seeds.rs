@@ -2,7 +2,13 @@
 //! `cargo run --release -p fuzz-targets --example seeds`.
 #![allow(clippy::unwrap_used, reason = "a tool of developers: it stops at the first trouble")]
 
-use std::{fs, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::SocketAddr,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use enode::{Endpoint, EnodeUrl, NodeKey, RecordContent};
@@ -37,6 +43,7 @@ fn main() {
     let key = NodeKey::from_bytes(&[1; 32]).unwrap();
     transport(&key);
     packets();
+    datagrams();
     let endpoint = Endpoint::new("192.0.2.1".parse().unwrap(), 30303, 30301);
     let record = RecordContent::new(3).with_endpoint(&endpoint).sign(&key).unwrap();
     let url: EnodeUrl =
@@ -127,6 +134,45 @@ fn packets() {
             &with_form(4, b"hi"),
         ],
     );
+}
+
+/// One body (type and data) of each type, from two nodes that register and search for two minutes.
+fn datagrams() {
+    let start = Instant::now();
+    let address = |n: u8| SocketAddr::from(([10, 0, 0, n], 30303));
+    let key = |n: u8| NodeKey::from_bytes(&[n; 32]).unwrap();
+    let mut nodes = [1, 2].map(|n: u8| {
+        let boot_nodes = match n {
+            1 => Vec::new(),
+            _ => vec![discovery::Node::new(key(1).public_key(), address(1).ip(), 30303, 30303)],
+        };
+        let (bound, unix_s) = (address(n), u64::from(NOW));
+        let config =
+            discovery::CoreConfig { key: key(n), bound, tcp: 0, advertised: None, boot_nodes, unix_s };
+        let mut core = discovery::Core::new(config, [n; 32], start);
+        core.register(start, "whisper".parse().unwrap()).unwrap();
+        core.search(start, "whisper".parse().unwrap(), Duration::from_secs(3)).unwrap();
+        core
+    });
+    let find = [&[3, 0xf8, 67, 0xb8, 64][..], key(1).public_key().as_bytes(), &[0x80]].concat();
+    let mut bodies = BTreeMap::from([(3, find)]);
+    for step in 0..1200 {
+        let now = start + Duration::from_millis(100) * step;
+        let [first, second] = &mut nodes;
+        for from in [1, 2] {
+            let (core, other) =
+                if from == 1 { (&mut *first, &mut *second) } else { (&mut *second, &mut *first) };
+            core.handle_timeout(now);
+            while let Some(transmit) = core.poll_transmit() {
+                let body = &transmit.bytes[87..];
+                bodies.entry(body[0]).or_insert_with(|| body.to_vec());
+                other.handle_datagram(now, address(from), &transmit.bytes);
+            }
+        }
+    }
+    assert_eq!(bodies.len(), 8, "a body of each type");
+    let bodies: Vec<&[u8]> = bodies.values().map(Vec::as_slice).collect();
+    write("discovery", &bodies);
 }
 
 fn hex(bytes: &[u8]) -> String {

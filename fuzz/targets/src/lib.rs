@@ -8,6 +8,7 @@
 #![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used, reason = "the oracle of a fuzz target")]
 
 mod config;
+mod datagram;
 mod identity;
 mod transport;
 mod waku;
@@ -47,4 +48,5 @@ targets!(
     identity::node_record,
     config::config_file,
     config::live_file,
+    datagram::discovery,
 );
