@@ -149,6 +149,8 @@ impl FromStr for EnodeUrl {
         let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, tail) = rest.split_at(authority_end);
         let (user, host_port) = authority.rsplit_once('@').ok_or(EnodeError::NoNodeId)?;
+        // Operators hand out `key:password@host`, the mail password for the app; it is no part of the node.
+        let user = user.split_once(':').map_or(user, |(key, _password)| key);
         let public_key = user.parse::<PublicKey>()?;
         let (host, port) = host_port.rsplit_once(':').ok_or(EnodeError::Port)?;
         let tcp = decimal_port(port).ok_or(EnodeError::Port)?;
