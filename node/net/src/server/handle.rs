@@ -47,7 +47,18 @@ impl Handle {
     /// The limit on peers.
     #[must_use]
     pub fn max_peers(&self) -> usize {
-        self.0.max_peers
+        self.0.state.lock().peers.max()
+    }
+
+    /// Changes [`crate::Config::max_peers`] and [`crate::Config::max_pending`]. Nobody is disconnected for it; who is
+    /// above the new limits leaves in the course of time.
+    pub fn set_limits(&self, max_peers: usize, max_pending: usize) {
+        let mut state = self.0.state.lock();
+        state.peers.set_max(max_peers);
+        state.pending.set_capacity(max_pending);
+        state.schedule.set_max_pending(max_pending);
+        drop(state);
+        self.0.dial.notify_one();
     }
 
     /// Inbound connections that are not yet peers.

@@ -30,6 +30,15 @@ impl Peers {
         Self { own, max, entries: HashMap::new(), inbound: 0 }
     }
 
+    pub(crate) fn max(&self) -> usize {
+        self.max
+    }
+
+    /// Changes the limit; nobody is removed for it.
+    pub(crate) fn set_max(&mut self, max: usize) {
+        self.max = max;
+    }
+
     /// Whether this node has the greater id of the two.
     pub(crate) fn is_greater_than(&self, id: &NodeId) -> bool {
         self.own > *id

@@ -24,6 +24,11 @@ impl<T> Pending<T> {
         Self { entries: BTreeMap::new(), next: 0, capacity: capacity.max(1) }
     }
 
+    /// Changes the capacity, at least 1; who is in stays until a newcomer needs the place.
+    pub(crate) fn set_capacity(&mut self, capacity: usize) {
+        self.capacity = capacity.max(1);
+    }
+
     /// The ticket that the next [`Self::insert`] gives.
     pub(crate) fn next_ticket(&self) -> u64 {
         self.next

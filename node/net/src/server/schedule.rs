@@ -37,6 +37,11 @@ impl Schedule {
         }
     }
 
+    /// Changes how many dials may be in progress, at least 1.
+    pub(crate) fn set_max_pending(&mut self, max_pending: usize) {
+        self.max_pending = max_pending.max(1);
+    }
+
     /// Adds a static peer, or moves it to another address; whether something changed. A moved one is dialed at once.
     pub(crate) fn add(&mut self, url: EnodeUrl) -> bool {
         let id = url.public_key.node_id();

@@ -62,6 +62,27 @@ async fn what_becomes_of_connections_is_counted() {
     assert_eq!(totals.ended, [("eof", 1)]);
 }
 
+/// Changed limits count from the next connection on, and disconnect nobody.
+#[tokio::test]
+async fn limits_change_while_the_server_runs() {
+    // 2 peers: 1 dialed, 1 inbound.
+    let server = Server::start(limited(2));
+    let mut first = server.raw(&NodeKey::generate()).await;
+    let refused = async || {
+        let mut raw = Raw::connect(server.addr, &NodeKey::generate(), server.key.public_key()).await;
+        raw.disconnect().await
+    };
+    assert_eq!(refused().await, DisconnectReason::TooManyPeers);
+    server.handle.set_limits(3, 100);
+    assert_eq!(server.handle.max_peers(), 3);
+    let _second = server.raw(&NodeKey::generate()).await;
+    server.handle.set_limits(1, 100);
+    assert_eq!(refused().await, DisconnectReason::TooManyPeers);
+    assert_eq!(server.handle.peer_count(), 2);
+    first.send(OFFSET + 1, b"still").await;
+    assert_eq!(first.recv().await.unwrap().1, "still");
+}
+
 /// `spec/devp2p.md` §3.2: only trusted peers are exempt from the limits.
 #[tokio::test]
 async fn section_3_2_trusted_peers() {
