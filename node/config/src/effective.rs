@@ -3,9 +3,11 @@
 //! Only types and [`config_hash`]; how they come about is in `resolve`.
 //! Facts: `spec/operations.md` §1.4–1.6.
 
-use std::{net::IpAddr, num::NonZeroU64, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap, ffi::OsString, net::IpAddr, num::NonZeroU64, path::PathBuf, time::Duration,
+};
 
-use enode::EnodeUrl;
+use enode::{EnodeUrl, NodeId};
 use sha2::{Digest as _, Sha256};
 
 use crate::{Cidr, Secret};
@@ -19,6 +21,17 @@ pub struct Environment {
     pub nodekey_file: Option<PathBuf>,
     /// `STATUSD_NODEKEY`.
     pub nodekey: Option<Secret>,
+}
+
+impl Environment {
+    /// Asks `get` for each variable that counts. An empty key or key file is not the same as none: it is refused later.
+    pub fn collect(get: impl Fn(&str) -> Option<OsString>) -> Self {
+        Self {
+            home: get("HOME").filter(|home| !home.is_empty()).map(PathBuf::from),
+            nodekey_file: get("STATUSD_NODEKEY_FILE").map(PathBuf::from),
+            nodekey: get("STATUSD_NODEKEY").map(|key| Secret::new(key.to_string_lossy().into_owned())),
+        }
+    }
 }
 
 /// Everything the node needs to start.
@@ -40,13 +53,19 @@ pub struct NodeConfig {
     pub max_peers: u32,
     /// Most connections in handshake, each direction, at least 1.
     pub max_pending_peers: u32,
-    /// Peers that are always dialled, from `ClusterConfig`.
+    /// Peers that are always dialled, from `ClusterConfig` or `static-nodes.json`.
     pub static_peers: Vec<EnodeUrl>,
+    /// Peers that may exceed [`Self::max_peers`], from `ClusterConfig` or `trusted-nodes.json`.
+    pub trusted_peers: Vec<EnodeUrl>,
+    /// Mailservers that discovery believes and that are never limited. Not dialled.
+    pub trusted_mailservers: Vec<EnodeUrl>,
+    /// UDP discovery, if on.
+    pub discovery: Option<DiscoveryConfig>,
     /// Sources that are not throttled per address.
     pub shared_sources: Vec<Cidr>,
-    /// JSON-RPC, if on.
+    /// JSON-RPC over HTTP, if on.
     pub http: Option<HttpConfig>,
-    /// Path of the JSON-RPC socket, if on.
+    /// Path of the socket of JSON-RPC, if on.
     pub ipc: Option<PathBuf>,
     /// Metrics and health, if on.
     pub metrics: Option<MetricsConfig>,
@@ -54,6 +73,8 @@ pub struct NodeConfig {
     pub waku: Option<WakuConfig>,
     /// The history role, if on; then [`Self::waku`] is on too.
     pub mailserver: Option<MailserverConfig>,
+    /// Measure by NTP what the machine's clock is off by.
+    pub ntp: bool,
     /// Least severe level that is logged.
     pub log_level: LogLevel,
     /// Never colour the log.
@@ -110,6 +131,26 @@ pub struct WebSocketConfig {
     pub origins: Vec<String>,
 }
 
+/// UDP discovery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DiscoveryConfig {
+    /// Where it begins, at least one.
+    pub boot_nodes: Vec<EnodeUrl>,
+    /// Topics that this node advertises, 1 to 64 bytes each, no two alike.
+    pub register: Vec<String>,
+    /// Topics to search.
+    pub require: BTreeMap<String, TopicLimits>,
+}
+
+/// How many peers of a topic are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TopicLimits {
+    /// The fewest, at most [`Self::max`].
+    pub min: u32,
+    /// The most, at least 1.
+    pub max: u32,
+}
+
 /// Metrics and health.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MetricsConfig {
@@ -134,6 +175,8 @@ pub struct WakuConfig {
     pub max_message_size: u32,
     /// Confirm received envelopes.
     pub confirmations: bool,
+    /// Nodes whose envelopes are ignored.
+    pub soft_blacklist: Vec<NodeId>,
     /// Limits on what peers send; `None` without the limiter.
     pub rate_limits: Option<RateLimitsConfig>,
 }
@@ -191,6 +234,20 @@ pub enum LogLevel {
     Debug,
     /// Everything.
     Trace,
+}
+
+impl LogLevel {
+    /// As it is written in a configuration.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Error => "ERROR",
+            Self::Warn => "WARN",
+            Self::Info => "INFO",
+            Self::Debug => "DEBUG",
+            Self::Trace => "TRACE",
+        }
+    }
 }
 
 /// The name of a configuration: the first 10 hex digits of the SHA-256 of the texts of its files, in order.

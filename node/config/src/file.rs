@@ -3,6 +3,8 @@
 //! Written by the operator, read by the node after merging. A key that is `None` is left out, and the node's
 //! default holds. Facts: `spec/operations.md` §1.4–1.6; the extension keys are marked.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::Secret;
@@ -32,6 +34,12 @@ pub struct ConfigFile {
     /// `true`: no UDP discovery.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub no_discovery: Option<bool>,
+    /// Discovery topics that this node advertises.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub register_topics: Option<Vec<String>>,
+    /// Discovery topics to search.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub require_topics: Option<BTreeMap<String, TopicLimitsFile>>,
     /// Comma-separated RPC modules.
     #[serde(rename = "APIModules", skip_serializing_if = "Option::is_none")]
     pub api_modules: Option<String>,
@@ -50,16 +58,16 @@ pub struct ConfigFile {
     /// Allowed CORS origins; `*` is any.
     #[serde(rename = "HTTPCors", skip_serializing_if = "Option::is_none")]
     pub http_cors: Option<Vec<String>>,
-    /// WebSocket on the same listener.
+    /// Extension: serve WebSocket on the RPC listener too.
     #[serde(rename = "WSEnabled", skip_serializing_if = "Option::is_none")]
     pub ws_enabled: Option<bool>,
-    /// Origins whose pages may open WebSockets.
+    /// Extension: allowed Origin headers of WebSocket; `*` is any.
     #[serde(rename = "WSOrigins", skip_serializing_if = "Option::is_none")]
     pub ws_origins: Option<Vec<String>>,
-    /// JSON-RPC over a Unix socket.
+    /// Serve JSON-RPC on a Unix socket.
     #[serde(rename = "IPCEnabled", skip_serializing_if = "Option::is_none")]
     pub ipc_enabled: Option<bool>,
-    /// Path of that socket; a bare name is placed in the data directory.
+    /// Path of the socket; a bare name is placed in `DataDir`.
     #[serde(rename = "IPCFile", skip_serializing_if = "Option::is_none")]
     pub ipc_file: Option<String>,
     /// Extension: file with the bearer token of RPC write methods; reloaded when it changes.
@@ -83,6 +91,12 @@ pub struct ConfigFile {
     /// ERROR, WARN, INFO, DEBUG or TRACE.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_level: Option<String>,
+    /// `false`: log errors only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_enabled: Option<bool>,
+    /// Measure by NTP what the machine's clock is off by.
+    #[serde(rename = "EnableNTPSync", skip_serializing_if = "Option::is_none")]
+    pub enable_ntp_sync: Option<bool>,
     /// Extension: directory that holds `live.json`; watched.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub live_dir: Option<String>,
@@ -110,6 +124,25 @@ pub struct ClusterConfigFile {
     /// enode URLs that are always dialled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub static_nodes: Option<Vec<String>>,
+    /// Extension: enode URLs of nodes that may exceed `MaxPeers`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trusted_nodes: Option<Vec<String>>,
+    /// enode URLs by which discovery begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub boot_nodes: Option<Vec<String>>,
+    /// enode URLs of mailservers that discovery believes; never limited, not dialled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trusted_mail_servers: Option<Vec<String>>,
+}
+
+/// How many peers of a topic are wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct TopicLimitsFile {
+    /// The fewest.
+    pub min: u32,
+    /// The most, at least 1 and at least [`Self::min`].
+    pub max: u32,
 }
 
 /// `WakuConfig`.
@@ -161,6 +194,9 @@ pub struct WakuConfigFile {
     /// Confirm received envelopes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_confirmations: Option<bool>,
+    /// Node ids whose envelopes are ignored, 64 hex digits each.
+    #[serde(rename = "SoftBlacklistedPeerIDs", skip_serializing_if = "Option::is_none")]
+    pub soft_blacklisted_peer_ids: Option<Vec<String>>,
     /// Count what comes in against the rates below.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_rate_limiter: Option<bool>,

@@ -1,35 +1,39 @@
 //! Command-line flags in the reference's spelling: one or two dashes, `-name value` or `-name=value`, booleans
-//! negated by `=false` (`spec/operations.md` §1.1). Parsing itself is clap's.
+//! negated by `=false`, the last of a repeated flag wins (`spec/operations.md` §1.1). Parsing itself is clap's.
 
 use std::{ffi::OsString, path::PathBuf};
 
-use clap::{Parser, builder::ValueParser, error::ErrorKind};
-
-/// Flags of the reference that this version does not have. Refused instead of ignored: each one would change
-/// what the node does.
-const ABSENT: &[&str] = &["fleet", "register", "ipc", "ipcfile", "pprof", "pprof-port", "metrics.expensive"];
+use clap::{
+    ArgMatches, Command, CommandFactory as _, FromArgMatches as _, Parser, builder::ValueParser,
+    error::ErrorKind,
+};
 
 /// A command line that cannot be used; one line, ends with what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}; see statusd -help")]
-pub struct UsageError(String);
+#[error("{problem}; see {program} -help")]
+pub struct UsageError {
+    program: String,
+    problem: String,
+}
 
 /// What the command line asks for.
 #[derive(Debug)]
-pub enum Parsed {
-    /// Start the node.
-    Run(Box<Flags>),
+pub enum Parsed<T> {
+    /// Start the program.
+    Run(T),
     /// Print this text on standard output and exit 0.
     Help(String),
 }
 
-/// The flags as given. `None` and `false`: not given.
+/// The flags as given. `None`: not given.
 #[derive(Debug, Default, Clone, Parser)]
 #[command(
     name = "statusd",
     about = "A Status node: Waku v1 relay and history server.\nEvery flag may be written with one dash or two; flags win over config files.",
     disable_version_flag = true,
+    args_override_self = true,
     after_help = "Environment: STATUSD_NODEKEY_FILE, STATUSD_NODEKEY (identity, when no flag gives it), HOME.\n\
+        Signals: SIGTERM and SIGINT stop the node, SIGHUP reads the configuration again.\n\
         Exit codes: 0 stopped, 1 config or start failure, 2 usage, 10 archive, 11 port, 12 data directory locked,\n\
         13 identity, 14 a part of the running node failed, 15 not stopped in time."
 )]
@@ -37,39 +41,66 @@ pub struct Flags {
     /// JSON config file; may be repeated, later files win
     #[arg(long = "c", value_name = "FILE")]
     pub config_files: Vec<PathBuf>,
+    /// Refuse unknown keys in config files instead of warning of them
+    #[arg(long, value_parser = go_bool(), num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub strict: Option<bool>,
     /// Data directory [default: $HOME/.statusd, or ./statusd-data without HOME]
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
     /// Ethereum network: 1 mainnet, 3 Ropsten, 4 Rinkeby, 5 Goerli [default: 3]
     #[arg(long, value_name = "N")]
     pub network_id: Option<u64>,
+    /// Nodes to begin with: eth.prod, eth.staging, eth.test, wakuv2.prod, wakuv2.test, or a file; config files win over it [default: none]
+    #[arg(long, value_name = "NAME|FILE")]
+    pub fleet: Option<String>,
     /// host:port of the devp2p listener [default: :30303]
     #[arg(long, value_name = "HOST:PORT")]
     pub addr: Option<String>,
+    /// Find peers by UDP discovery [default: as NoDiscovery says, and that is off without a fleet]
+    #[arg(long, value_parser = go_bool(), num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub discovery: Option<bool>,
+    /// Advertise this node under the discovery topic whisper, or whispermail with -mailserver
+    #[arg(long, value_parser = go_bool(), num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub register: Option<bool>,
     /// Archive envelopes and answer history requests
-    #[arg(long, value_parser = go_bool(), num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", hide_default_value = true, value_name = "BOOL")]
-    pub mailserver: bool,
+    #[arg(long, value_parser = go_bool(), num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub mailserver: Option<bool>,
     /// File with the node's private key, 64 hex digits; never written
     #[arg(long, value_name = "FILE")]
     pub nodekey_file: Option<PathBuf>,
+    /// Serve JSON-RPC on a Unix socket
+    #[arg(long, value_parser = go_bool(), num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub ipc: Option<bool>,
+    /// The socket's path; a bare name is placed in the data directory [default: geth.ipc]
+    #[arg(long, value_name = "FILE")]
+    pub ipcfile: Option<String>,
     /// Log level: ERROR, WARN, INFO, DEBUG or TRACE [default: INFO]
     #[arg(long, value_name = "LEVEL")]
     pub log: Option<String>,
     /// Log without colours
-    #[arg(long, value_parser = go_bool(), num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", hide_default_value = true, value_name = "BOOL")]
-    pub log_without_color: bool,
+    #[arg(long, value_parser = go_bool(), num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub log_without_color: Option<bool>,
     /// Serve /metrics, /livez, /readyz, /health and /status
-    #[arg(long, value_parser = go_bool(), num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", hide_default_value = true, value_name = "BOOL")]
-    pub metrics: bool,
+    #[arg(long, value_parser = go_bool(), num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub metrics: Option<bool>,
     /// Port of the metrics listener [default: 9090]
     #[arg(long, value_name = "PORT")]
     pub metrics_port: Option<u16>,
     /// Threads of the event loop, 1 to 64 [default: the processors, at most 4]
     #[arg(long, value_name = "N")]
     pub worker_threads: Option<u16>,
+    /// No effect: all families are always served
+    #[arg(long = "metrics.expensive", value_parser = go_bool(), num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub metrics_expensive: Option<bool>,
+    /// No effect: the program has no Go profiles
+    #[arg(long, value_parser = go_bool(), num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub pprof: Option<bool>,
+    /// No effect, as -pprof
+    #[arg(long, value_name = "PORT")]
+    pub pprof_port: Option<u16>,
     /// Print the version and exit
-    #[arg(long, value_parser = go_bool(), num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", hide_default_value = true, value_name = "BOOL")]
-    pub version: bool,
+    #[arg(long, value_parser = go_bool(), num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub version: Option<bool>,
 }
 
 /// Go's spellings of a boolean.
@@ -86,33 +117,59 @@ impl Flags {
     ///
     /// # Errors
     /// [`UsageError`] for an unknown flag, a value that does not parse, and positional arguments.
-    pub fn parse_args(args: impl IntoIterator<Item = OsString>) -> Result<Parsed, UsageError> {
-        let mut normal = vec![OsString::from("statusd")];
-        for arg in args {
-            normal.push(match arg.to_str().and_then(flag_name) {
-                Some("h") => OsString::from("--help"),
-                Some(name) if ABSENT.contains(&name) => {
-                    return Err(UsageError(format!(
-                        "flag -{name} is not part of this version: leave it out"
-                    )));
-                }
-                Some(_) if !arg.to_string_lossy().starts_with("--") => {
-                    let mut two = OsString::from("-");
-                    two.push(&arg);
-                    two
-                }
-                _ => arg,
-            });
-        }
-        match Self::try_parse_from(normal) {
-            Ok(flags) => Ok(Parsed::Run(Box::new(flags))),
+    pub fn parse_args(args: impl IntoIterator<Item = OsString>) -> Result<Parsed<Self>, UsageError> {
+        Self::parse_with(Self::command(), args).map(|parsed| match parsed {
+            Parsed::Run((flags, _)) => Parsed::Run(flags),
+            Parsed::Help(text) => Parsed::Help(text),
+        })
+    }
+
+    /// The same for a command that takes more than these flags, made from `Flags::command()`.
+    ///
+    /// # Errors
+    /// As [`Self::parse_args`].
+    pub fn parse_with(
+        command: Command,
+        args: impl IntoIterator<Item = OsString>,
+    ) -> Result<Parsed<(Self, ArgMatches)>, UsageError> {
+        let program = command.get_name().to_owned();
+        let mut normal = vec![OsString::from(&program)];
+        normal.extend(args.into_iter().map(|arg| match arg.to_str().and_then(flag_name) {
+            Some("h") => OsString::from("--help"),
+            Some(_) if !arg.to_string_lossy().starts_with("--") => {
+                let mut two = OsString::from("-");
+                two.push(&arg);
+                two
+            }
+            _ => arg,
+        }));
+        let parsed = command.try_get_matches_from(normal).and_then(|matches| {
+            let flags = Self::from_arg_matches(&matches)?;
+            Ok((flags, matches))
+        });
+        match parsed {
+            Ok(parsed) => Ok(Parsed::Run(parsed)),
             Err(error) if error.kind() == ErrorKind::DisplayHelp => Ok(Parsed::Help(error.to_string())),
             Err(error) => {
                 let text = error.to_string();
                 let line = text.lines().next().unwrap_or_default();
-                Err(UsageError(line.strip_prefix("error: ").unwrap_or(line).to_owned()))
+                let problem = line.strip_prefix("error: ").unwrap_or(line).to_owned();
+                Err(UsageError { program, problem })
             }
         }
+    }
+
+    /// What is given although it has no effect, in words.
+    pub(crate) fn idle(&self) -> Vec<String> {
+        [
+            (self.metrics_expensive == Some(true), "-metrics.expensive", "all families are always served"),
+            (self.pprof == Some(true), "-pprof", "the program has no Go profiles"),
+            (self.pprof_port.is_some(), "-pprof-port", "the program has no Go profiles"),
+        ]
+        .into_iter()
+        .filter(|(given, ..)| *given)
+        .map(|(_, flag, why)| format!("flag {flag} has no effect: {why}"))
+        .collect()
     }
 }
 
@@ -129,7 +186,7 @@ mod tests {
 
     fn run(args: &[&str]) -> Flags {
         match Flags::parse_args(args.iter().map(OsString::from)).unwrap() {
-            Parsed::Run(flags) => *flags,
+            Parsed::Run(flags) => flags,
             Parsed::Help(text) => panic!("{text}"),
         }
     }
@@ -139,34 +196,90 @@ mod tests {
     }
 
     #[test]
-    fn ops_1_1_one_dash_or_two_and_both_value_forms() {
-        for args in [
-            ["-dir", "/d", "-addr", "127.0.0.1:1"].as_slice(),
-            &["--dir", "/d", "--addr", "127.0.0.1:1"],
-            &["-dir=/d", "--addr=127.0.0.1:1"],
-        ] {
-            let flags = run(args);
-            assert_eq!(flags.dir, Some(PathBuf::from("/d")), "{args:?}");
-            assert_eq!(flags.addr.as_deref(), Some("127.0.0.1:1"), "{args:?}");
-        }
-    }
-
-    #[test]
     fn ops_1_1_c_may_be_repeated_and_keeps_its_order() {
         let flags = run(&["-c", "a.json", "-c=b.json", "--c", "c.json"]);
         assert_eq!(flags.config_files, ["a.json", "b.json", "c.json"].map(PathBuf::from));
     }
 
+    /// Every boolean of the table, in every spelling Go takes; without it nothing is said.
     #[test]
     fn ops_1_1_booleans_are_bare_words_or_have_an_equals_sign() {
-        assert!(run(&["-metrics"]).metrics);
-        assert!(run(&["-metrics=true", "-mailserver=T"]).mailserver);
-        assert!(!run(&["-metrics=false"]).metrics);
-        assert!(!run(&["-metrics=0"]).metrics);
-        let flags = run(&["-metrics", "-metrics-port", "9305", "-log-without-color"]);
-        assert!(flags.log_without_color);
-        assert_eq!(flags.metrics_port, Some(9305));
-        assert!(refused(&["-metrics=maybe"]).contains("--metrics"));
+        type Read = fn(&Flags) -> Option<bool>;
+        let all: [(&str, Read); 11] = [
+            ("strict", |f| f.strict),
+            ("discovery", |f| f.discovery),
+            ("register", |f| f.register),
+            ("mailserver", |f| f.mailserver),
+            ("ipc", |f| f.ipc),
+            ("log-without-color", |f| f.log_without_color),
+            ("metrics", |f| f.metrics),
+            ("metrics.expensive", |f| f.metrics_expensive),
+            ("pprof", |f| f.pprof),
+            ("version", |f| f.version),
+            ("metrics", |f| f.metrics),
+        ];
+        for (name, read) in all {
+            for dashes in ["-", "--"] {
+                for (value, want) in [
+                    ("", true),
+                    ("=true", true),
+                    ("=T", true),
+                    ("=1", true),
+                    ("=false", false),
+                    ("=0", false),
+                ] {
+                    let arg = format!("{dashes}{name}{value}");
+                    assert_eq!(read(&run(&[&arg])), Some(want), "{arg}");
+                }
+                let arg = format!("{dashes}{name}=maybe");
+                assert!(refused(&[&arg]).contains(name), "{arg}");
+            }
+            assert_eq!(read(&run(&[])), None, "{name}");
+        }
+        assert_eq!(run(&["-metrics", "-metrics=false"]).metrics, Some(false), "the last one wins");
+    }
+
+    /// Every flag with a value, with one dash or two and both value forms.
+    #[test]
+    fn ops_1_1_values() {
+        type Read = fn(&Flags) -> Option<String>;
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        let all: [(&str, &str, Read); 11] = [
+            ("dir", "/d", |f| f.dir.as_ref().map(|it| it.display().to_string())),
+            ("network-id", "5", |f| f.network_id.map(|it| it.to_string())),
+            ("fleet", "eth.test", |f| f.fleet.clone()),
+            ("fleet", "", |f| f.fleet.clone()),
+            ("addr", "127.0.0.1:1", |f| f.addr.clone()),
+            ("ipcfile", "x.ipc", |f| f.ipcfile.clone()),
+            ("log", "DEBUG", |f| f.log.clone()),
+            ("metrics-port", "9305", |f| f.metrics_port.map(|it| it.to_string())),
+            ("pprof-port", "52525", |f| f.pprof_port.map(|it| it.to_string())),
+            ("worker-threads", "2", |f| f.worker_threads.map(|it| it.to_string())),
+            ("nodekey-file", "/k", |f| f.nodekey_file.as_ref().map(|it| it.display().to_string())),
+        ];
+        for (name, value, read) in all {
+            for args in [
+                vec![format!("-{name}"), value.to_owned()],
+                vec![format!("--{name}"), value.to_owned()],
+                vec![format!("-{name}={value}")],
+                vec![format!("--{name}={value}")],
+            ] {
+                let args: Vec<&str> = args.iter().map(String::as_str).collect();
+                assert_eq!(read(&run(&args)).as_deref(), Some(value), "{args:?}");
+            }
+            assert_eq!(read(&run(&[])), None, "{name}");
+        }
+        assert_eq!(path(&run(&["-dir", "/a", "-dir", "/b"]).dir).as_deref(), Some("/b"), "the last one wins");
+    }
+
+    #[test]
+    fn ops_1_1_what_has_no_effect_is_taken_and_said() {
+        let said = run(&["-pprof", "-pprof-port=1", "-metrics.expensive"]).idle();
+        assert_eq!(said.len(), 3);
+        for flag in ["-pprof ", "-pprof-port ", "-metrics.expensive "] {
+            assert!(said.iter().any(|text| text.contains(flag)), "{flag} in {said:?}");
+        }
+        assert!(run(&["-pprof=false", "-metrics"]).idle().is_empty());
     }
 
     #[test]
@@ -180,8 +293,7 @@ mod tests {
             (["-nonsense"].as_slice(), "nonsense"),
             (&["-metrics-port", "70000"], "70000"),
             (&["positional"], "positional"),
-            (&["-fleet", "eth.prod"], "-fleet"),
-            (&["--ipc"], "-ipc"),
+            (&["-pprof-port", "x"], "pprof-port"),
             (&["-c"], "--c"),
         ] {
             let text = refused(args);
@@ -199,20 +311,30 @@ mod tests {
                 panic!("{word}")
             };
             for flag in [
-                "--c ",
-                "--dir",
-                "--network-id",
-                "--addr",
-                "--mailserver",
-                "--nodekey-file",
-                "--log ",
-                "--log-without-color",
-                "--metrics",
-                "--metrics-port",
-                "--worker-threads",
-                "--version",
+                "c",
+                "strict",
+                "dir",
+                "network-id",
+                "fleet",
+                "addr",
+                "discovery",
+                "register",
+                "mailserver",
+                "nodekey-file",
+                "ipc",
+                "ipcfile",
+                "log",
+                "log-without-color",
+                "metrics",
+                "metrics.expensive",
+                "metrics-port",
+                "pprof",
+                "pprof-port",
+                "worker-threads",
+                "version",
             ] {
-                assert!(text.contains(flag), "{flag} in {text}");
+                let words: Vec<&str> = text.split([' ', '[', '=', '\n']).collect();
+                assert!(words.contains(&format!("--{flag}").as_str()), "{flag} in {text}");
             }
         }
     }

@@ -1,7 +1,10 @@
-//! Every key of the reference's config file and every extension key, with its JSON type.
+//! Every key of the reference's config file and every extension key: JSON type, and when it takes effect.
 //!
-//! The one table behind merging, type errors, unknown-key warnings and near matches.
-//! Facts: `spec/operations.md` §1.4–1.7.
+//! The one table behind merging, type errors, unknown-key warnings, near matches, reloading and the reference page.
+
+mod table;
+
+pub(crate) use table::ROOT;
 
 /// A key of a JSON object.
 #[derive(Debug)]
@@ -10,6 +13,10 @@ pub(crate) struct Key {
     pub(crate) name: &'static str,
     /// What its value must be.
     pub(crate) kind: Kind,
+    /// When it counts. Of an object: that of its members.
+    pub(crate) effect: Effect,
+    /// What it says, for the reference page; why not or what instead when it has no effect.
+    pub(crate) about: &'static str,
 }
 
 /// What a value must be.
@@ -18,127 +25,33 @@ pub(crate) enum Kind {
     Bool,
     /// An integer from 0 to the bound.
     UInt(u64),
-    Float,
+    /// Any number that is finite.
+    Number,
     Text,
     /// An array of strings.
     Texts,
+    /// An object of which every key is known.
     Object(&'static [Key]),
-    /// Known to the reference, without effect in this version.
-    Ignored,
+    /// An object without effect, of which only what validation looks at is known.
+    Open(&'static [Key]),
+    /// An object of topics, each `{"Min": …, "Max": …}`.
+    Topics,
 }
 
-use Kind::{Bool, Float, Ignored, Object, Text, Texts, UInt};
-
-const fn key(name: &'static str, kind: Kind) -> Key {
-    Key { name, kind }
+/// When a key counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// At the start.
+    Start,
+    /// At the start and when the configuration is read again.
+    Live,
+    /// Never, although the reference acts on it: said when it would switch something on.
+    Missing,
+    /// Never, and on a relay not in the reference either: not worth a word.
+    Idle,
 }
 
-const U16: u64 = u16::MAX as u64;
-const U32: u64 = u32::MAX as u64;
-
-/// Root keys.
-pub(crate) const ROOT: &[Key] = &[
-    key("NetworkId", UInt(u64::MAX)),
-    key("DataDir", Text),
-    key("NodeKey", Text),
-    key("NodeKeyFile", Text),
-    key("ListenAddr", Text),
-    key("AdvertiseAddr", Text),
-    key("NoDiscovery", Bool),
-    key("APIModules", Text),
-    key("HTTPEnabled", Bool),
-    key("HTTPHost", Text),
-    key("HTTPPort", UInt(U16)),
-    key("HTTPVirtualHosts", Texts),
-    key("HTTPCors", Texts),
-    key("WSEnabled", Bool),
-    key("WSOrigins", Texts),
-    key("IPCEnabled", Bool),
-    key("IPCFile", Text),
-    key("RPCTokenFile", Text),
-    key("MetricsEnabled", Bool),
-    key("MetricsHost", Text),
-    key("MetricsPort", UInt(U16)),
-    key("MaxPeers", UInt(U32)),
-    key("MaxPendingPeers", UInt(U32)),
-    key("LogLevel", Text),
-    key("LiveDir", Text),
-    key("SharedSources", Texts),
-    key("WorkerThreads", UInt(U16)),
-    key("ClusterConfig", Object(CLUSTER)),
-    key("WakuConfig", Object(WAKU)),
-    key("KeyStoreDir", Ignored),
-    key("Rendezvous", Ignored),
-    key("Name", Ignored),
-    key("Version", Ignored),
-    key("TLSEnabled", Ignored),
-    key("LogEnabled", Ignored),
-    key("LogMobileSystem", Ignored),
-    key("LogFile", Ignored),
-    key("LogDir", Ignored),
-    key("LogToStderr", Ignored),
-    key("LogMaxSize", Ignored),
-    key("LogMaxBackups", Ignored),
-    key("LogCompressRotated", Ignored),
-    key("EnableStatusService", Ignored),
-    key("MailServerRegistryAddress", Ignored),
-    key("BridgeConfig", Ignored),
-    key("SwarmConfig", Ignored),
-    key("LightEthConfig", Ignored),
-    key("EnableNTPSync", Ignored),
-    key("UpstreamConfig", Ignored),
-    key("WakuV2Config", Ignored),
-    key("ShhextConfig", Ignored),
-    key("WalletConfig", Ignored),
-    key("LocalNotificationsConfig", Ignored),
-    key("BrowsersConfig", Ignored),
-    key("PermissionsConfig", Ignored),
-    key("MailserversConfig", Ignored),
-    key("RegisterTopics", Ignored),
-    key("RequireTopics", Ignored),
-    key("PushNotificationServerConfig", Ignored),
-];
-
-/// Keys of `ClusterConfig`.
-const CLUSTER: &[Key] = &[
-    key("Enabled", Bool),
-    key("StaticNodes", Texts),
-    key("Fleet", Ignored),
-    key("BootNodes", Ignored),
-    key("TrustedMailServers", Ignored),
-    key("PushNotificationsServers", Ignored),
-    key("RendezvousNodes", Ignored),
-    key("WakuNodes", Ignored),
-    key("WakuStoreNodes", Ignored),
-];
-
-/// Keys of `WakuConfig`.
-const WAKU: &[Key] = &[
-    key("Enabled", Bool),
-    key("LightClient", Bool),
-    key("FullNode", Bool),
-    key("BloomFilterMode", Bool),
-    key("EnableMailServer", Bool),
-    key("DataDir", Text),
-    key("MailServerPassword", Text),
-    key("MailServerPasswordFile", Text),
-    key("MailServerRateLimit", UInt(U32)),
-    key("MailServerDataRetention", UInt(U32)),
-    key("MailServerRetentionSeconds", UInt(u64::MAX)),
-    key("MailServerMaxBytes", UInt(u64::MAX)),
-    key("MinimumPoW", Float),
-    key("MaxMessageSize", UInt(U32)),
-    key("EnableConfirmations", Bool),
-    key("EnableRateLimiter", Bool),
-    key("PacketRateLimitIP", UInt(U32)),
-    key("PacketRateLimitPeerID", UInt(U32)),
-    key("BytesRateLimitIP", UInt(U32)),
-    key("BytesRateLimitPeerID", UInt(U32)),
-    key("RateLimitTolerance", UInt(U32)),
-    key("TTL", Ignored),
-    key("DatabaseConfig", Ignored),
-    key("SoftBlacklistedPeerIDs", Ignored),
-];
+use Kind::{Bool, Number, Object, Open, Text, Texts, Topics, UInt};
 
 impl Kind {
     /// What a person should write.
@@ -147,13 +60,47 @@ impl Kind {
             Bool => "true or false".to_owned(),
             UInt(u64::MAX) => "a whole number from 0".to_owned(),
             UInt(most) => format!("a whole number from 0 to {most}"),
-            Float => "a number".to_owned(),
+            Number => "a number".to_owned(),
             Text => "a text in quotes".to_owned(),
             Texts => "an array of texts".to_owned(),
-            Object(_) => "an object".to_owned(),
-            Ignored => "anything".to_owned(),
+            Object(_) | Open(_) => "an object".to_owned(),
+            Topics => "an object such as {\"whisper\": {\"Min\": 3, \"Max\": 5}}".to_owned(),
         }
     }
+
+    /// The keys of an object.
+    pub(crate) fn members(&self) -> &'static [Key] {
+        match self {
+            Object(keys) | Open(keys) => keys,
+            _ => &[],
+        }
+    }
+}
+
+impl Key {
+    /// Whether this key, or one inside it, has an effect.
+    pub(crate) fn counts(&self) -> bool {
+        match self.kind {
+            Object(keys) => keys.iter().any(Self::counts),
+            _ => matches!(self.effect, Effect::Start | Effect::Live),
+        }
+    }
+}
+
+/// Every key that is no object, with its path, in the order of the table.
+pub(crate) fn leaves() -> Vec<(String, &'static Key)> {
+    fn collect(prefix: &str, keys: &'static [Key], into: &mut Vec<(String, &'static Key)>) {
+        for key in keys {
+            let path = format!("{prefix}{}", key.name);
+            match key.kind {
+                Object(members) => collect(&format!("{path}."), members, into),
+                _ => into.push((path, key)),
+            }
+        }
+    }
+    let mut all = Vec::new();
+    collect("", ROOT, &mut all);
+    all
 }
 
 #[cfg(test)]
@@ -163,20 +110,20 @@ mod tests {
     use super::*;
     use crate::ConfigFile;
 
-    fn sample(kind: &Kind) -> Option<Value> {
-        Some(match kind {
+    fn sample(kind: &Kind) -> Value {
+        match kind {
             Bool => json!(true),
             UInt(_) => json!(7),
-            Float => json!(0.5),
+            Number => json!(0.5),
             Text => json!("text"),
             Texts => json!(["text"]),
-            Object(keys) => Value::Object(samples(keys)),
-            Ignored => return None,
-        })
+            Object(keys) | Open(keys) => Value::Object(samples(keys)),
+            Topics => json!({"whisper": {"Min": 1, "Max": 2}}),
+        }
     }
 
     fn samples(keys: &[Key]) -> Map<String, Value> {
-        keys.iter().filter_map(|key| Some((key.name.to_owned(), sample(&key.kind)?))).collect()
+        keys.iter().filter(|key| key.counts()).map(|key| (key.name.to_owned(), sample(&key.kind))).collect()
     }
 
     #[test]
@@ -188,12 +135,45 @@ mod tests {
 
     #[test]
     fn ops_1_4_to_1_7_names_are_unique_without_case() {
-        for table in [ROOT, CLUSTER, WAKU] {
-            let mut names: Vec<String> = table.iter().map(|key| key.name.to_ascii_lowercase()).collect();
+        fn check(keys: &[Key]) {
+            let mut names: Vec<String> = keys.iter().map(|key| key.name.to_ascii_lowercase()).collect();
             names.sort();
             let all = names.len();
             names.dedup();
             assert_eq!(names.len(), all);
+            keys.iter().for_each(|key| check(key.kind.members()));
+        }
+        check(ROOT);
+    }
+
+    /// Every key of the tables in §1.4–1.6 and of `waku-mailserver.md` §8 is known.
+    #[test]
+    fn ops_1_4_to_1_6_every_key_of_the_reference_is_known() {
+        let known: Vec<String> = leaves().into_iter().map(|(path, _)| path).collect();
+        let root = "NetworkId DataDir KeyStoreDir NodeKey NoDiscovery Rendezvous ListenAddr AdvertiseAddr Name Version \
+            APIModules HTTPEnabled HTTPHost HTTPPort HTTPVirtualHosts HTTPCors IPCEnabled IPCFile TLSEnabled MaxPeers \
+            MaxPendingPeers LogEnabled LogMobileSystem LogFile LogDir LogToStderr LogLevel LogMaxSize LogMaxBackups \
+            LogCompressRotated EnableStatusService MailServerRegistryAddress BridgeConfig SwarmConfig LightEthConfig \
+            EnableNTPSync UpstreamConfig.Enabled UpstreamConfig.URL WakuV2Config ShhextConfig WalletConfig \
+            LocalNotificationsConfig BrowsersConfig PermissionsConfig MailserversConfig RegisterTopics RequireTopics \
+            PushNotificationServerConfig";
+        let waku = "Enabled LightClient FullNode BloomFilterMode EnableMailServer DataDir MailServerPassword \
+            MailServerRateLimit MailServerDataRetention MinimumPoW TTL MaxMessageSize DatabaseConfig.PGConfig.Enabled \
+            DatabaseConfig.PGConfig.URI EnableRateLimiter PacketRateLimitIP PacketRateLimitPeerID BytesRateLimitIP \
+            BytesRateLimitPeerID RateLimitTolerance SoftBlacklistedPeerIDs EnableConfirmations";
+        let cluster = "Enabled Fleet StaticNodes BootNodes TrustedMailServers PushNotificationsServers \
+            RendezvousNodes WakuNodes WakuStoreNodes";
+        let all = root.split_whitespace().map(str::to_owned);
+        let all = all.chain(waku.split_whitespace().map(|key| format!("WakuConfig.{key}")));
+        let all = all.chain(cluster.split_whitespace().map(|key| format!("ClusterConfig.{key}")));
+        let unknown: Vec<String> = all.filter(|key| !known.contains(key)).collect();
+        assert_eq!(unknown, Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_reference_page_has_something_to_say_of_every_key() {
+        for (path, key) in leaves() {
+            assert!(!key.about.is_empty(), "{path}");
         }
     }
 }

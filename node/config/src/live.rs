@@ -43,8 +43,10 @@ impl LiveFile {
     /// [`ConfigError::NotJson`] when the text is not this document, [`ConfigError::Setting`] when the address
     /// or the port cannot be reached by anybody.
     pub fn parse(file: &str, text: &str) -> Result<Self, ConfigError> {
-        let live: Self = serde_json::from_str(text)
-            .map_err(|error| ConfigError::NotJson { file: file.to_owned(), problem: error.to_string() })?;
+        let live: Self = serde_json::from_str(text).map_err(|error| ConfigError::NotJson {
+            file: format!("config file {file}"),
+            problem: error.to_string(),
+        })?;
         if let Some(advertise) = &live.advertise {
             if advertise.address.is_unspecified() || advertise.address.is_multicast() {
                 return Err(ConfigError::setting(

@@ -1,5 +1,5 @@
-//! What changes while the node runs: `live.json`, the password, the RPC token. A file that cannot be used changes
-//! nothing and is reported. Facts: design §2 "Advertised address"; `node_config::LiveFile`.
+//! What changes while the node runs: `live.json`, the password, the RPC token, and the configuration itself. A file that
+//! cannot be used changes nothing and is reported. Facts: design §2 "Advertised address"; `node_config::LiveFile`.
 
 use std::{collections::HashSet, path::PathBuf, sync::Arc};
 
@@ -12,12 +12,16 @@ use crate::{
     exit::ExitError,
     files::{MAX_CONFIG_BYTES, MAX_SECRET_BYTES, read_password, read_text},
     node::Node,
+    reload::{self, Reload},
     rpc::Token,
+    stop::Hangup,
     watch::DirWatch,
 };
 
 /// The files and whom they concern.
 pub(crate) struct Live {
+    /// The configuration.
+    reload: Reload,
     /// Directory of `live.json`.
     live_dir: Option<PathBuf>,
     /// The mailserver, its password file, and the password it has.
@@ -78,33 +82,52 @@ pub(crate) fn peers(field: &str, urls: &[String]) -> Vec<EnodeUrl> {
 
 /// The node ids of a list in a live file.
 pub(crate) fn ids(field: &str, urls: &[String]) -> HashSet<NodeId> {
-    peers(field, urls).iter().map(|url| url.public_key.node_id()).collect()
+    reload::ids(&peers(field, urls))
 }
 
 impl Live {
     /// Follows these files; `applied` is what the node was started with.
     pub(crate) fn new(
+        reload: Reload,
         live_dir: Option<PathBuf>,
         password: Option<(Arc<Mailserver>, PathBuf, Secret)>,
         token: Option<(Arc<Token>, PathBuf)>,
         applied: LiveFile,
     ) -> Self {
-        Self { live_dir, password, token, applied, complaints: HashSet::new() }
+        Self { reload, live_dir, password, token, applied, complaints: HashSet::new() }
     }
 
     /// Applies every change until `stop`.
-    pub(crate) async fn follow(mut self, node: Arc<Node>, watch: DirWatch, stop: CancellationToken) {
+    pub(crate) async fn follow(
+        mut self,
+        node: Arc<Node>,
+        watch: DirWatch,
+        mut hangup: Hangup,
+        stop: CancellationToken,
+    ) {
         loop {
             // First a look: something may have changed before the watch began.
             self.look(&node).await;
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = watch.changed() => {}
+                () = hangup.received() => {
+                    tracing::info!("SIGHUP: reading the configuration again");
+                    // Whoever sends it wants to hear what is wrong, also for the second time.
+                    self.complaints.clear();
+                }
             }
         }
     }
 
     async fn look(&mut self, node: &Arc<Node>) {
+        match self.reload.again().await {
+            Ok(true) => self.complaints.clear(),
+            Ok(false) => {}
+            Err(error) => {
+                self.complain(format!("the configuration is not read again: {error}; nothing changed"))
+            }
+        }
         if let Some(dir) = &self.live_dir {
             match read_live(dir) {
                 Ok(live) if live != self.applied => {
@@ -130,10 +153,7 @@ impl Live {
             node.set_live_peers(peers("staticPeers", &live.static_peers));
         }
         if live.trusted_peers != self.applied.trusted_peers {
-            let (old, new) =
-                (ids("trustedPeers", &self.applied.trusted_peers), ids("trustedPeers", &live.trusted_peers));
-            old.difference(&new).for_each(|id| node.p2p().remove_trusted(*id));
-            new.difference(&old).for_each(|id| node.p2p().add_trusted(*id));
+            node.set_live_trusted(ids("trustedPeers", &live.trusted_peers));
         }
         true
     }

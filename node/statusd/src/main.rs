@@ -3,7 +3,7 @@
 //! The program around the node's crates: configuration, identity, wiring, RPC, metrics, health, live settings, stop.
 //! Must never know a protocol's bytes or a store's keys. Facts: `spec/operations.md` §1–§3, §8; design §2.
 //!
-//! Startup, in the order of this file: arguments → config files → log → runtime → [`run::run`].
+//! Startup, in the order of this file: arguments → configuration → log → runtime → [`run::run`].
 
 mod clock;
 mod datadir;
@@ -18,19 +18,21 @@ mod logging;
 mod metrics;
 mod node;
 mod parts;
+mod reload;
 mod report;
 mod rpc;
 mod run;
 mod sequence;
+mod source;
 mod stop;
 mod watch;
 mod web;
 
-use std::{env, path::PathBuf, process::ExitCode, thread::available_parallelism, time::Duration};
+use std::{env, process::ExitCode, thread::available_parallelism, time::Duration};
 
-use node_config::{Environment, Flags, NodeConfig, Parsed, Secret, Warning};
+use node_config::{Flags, NodeConfig, Parsed};
 
-use crate::exit::ExitError;
+use crate::{exit::ExitError, source::Source};
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -60,16 +62,19 @@ fn launch() -> Result<(), ExitError> {
             return Ok(());
         }
     };
-    if flags.version {
+    if flags.version == Some(true) {
         println!("{}", node::client_name());
         return Ok(());
     }
-    let (config, warnings) = configure(&flags)?;
-    logging::init(config.log_level, config.log_without_color);
-    for warning in warnings {
+    let source = Source::new(flags);
+    let loaded = source.load()?;
+    let level = logging::init(loaded.config.log_level, loaded.config.log_without_color);
+    for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    let workers = config
+    not_yet(&loaded.config);
+    let workers = loaded
+        .config
         .worker_threads
         .map_or_else(|| available_parallelism().map_or(1, usize::from).min(MAX_DEFAULT_WORKERS), usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -78,22 +83,19 @@ fn launch() -> Result<(), ExitError> {
         .enable_all()
         .build()
         .map_err(|source| ExitError::System { what: "cannot start threads", source })?;
-    let result = runtime.block_on(run::run(config));
+    let result = runtime.block_on(run::run(loaded, source, level));
     runtime.shutdown_timeout(RUNTIME_STOP);
     result
 }
 
-fn configure(flags: &Flags) -> Result<(NodeConfig, Vec<Warning>), ExitError> {
-    let mut texts = Vec::with_capacity(flags.config_files.len());
-    for path in &flags.config_files {
-        let text = files::read_text(path, files::MAX_CONFIG_BYTES)
-            .map_err(|source| ExitError::ConfigFile { path: path.clone(), source })?;
-        texts.push((path.display().to_string(), text));
+/// Says what is configured that this version does not have.
+fn not_yet(config: &NodeConfig) {
+    for (configured, what) in [
+        (config.discovery.is_some(), "discovery (NoDiscovery is false): peers are static or come in"),
+        (config.ntp, "NTP (EnableNTPSync)"),
+    ] {
+        if configured {
+            tracing::warn!("not part of this version: {what}");
+        }
     }
-    let environment = Environment {
-        home: env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from),
-        nodekey_file: env::var_os("STATUSD_NODEKEY_FILE").map(PathBuf::from),
-        nodekey: env::var("STATUSD_NODEKEY").ok().map(Secret::new),
-    };
-    Ok(NodeConfig::assemble(flags, &texts, &environment)?)
 }

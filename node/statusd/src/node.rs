@@ -59,8 +59,7 @@ pub(crate) struct Node {
     waku: Option<Arc<Waku>>,
     sequence: Sequence,
     statics: Mutex<Statics>,
-    /// Who is trusted by RPC.
-    trusted: Mutex<HashSet<NodeId>>,
+    trusted: Mutex<Trusted>,
 }
 
 /// Static peers by who wants them.
@@ -70,8 +69,27 @@ struct Statics {
     added: Vec<EnodeUrl>,
 }
 
+/// Trusted peers by who names them.
+struct Trusted {
+    configured: HashSet<NodeId>,
+    live: HashSet<NodeId>,
+    added: HashSet<NodeId>,
+}
+
+impl Trusted {
+    fn all(&self) -> HashSet<NodeId> {
+        [&self.configured, &self.live, &self.added].into_iter().flatten().copied().collect()
+    }
+
+    fn forget(&mut self, peer: &NodeId) {
+        for peers in [&mut self.configured, &mut self.live, &mut self.added] {
+            peers.remove(peer);
+        }
+    }
+}
+
 impl Node {
-    /// A node around a running server that keeps `configured` and `live` peers.
+    /// A node around a running server that keeps `configured` and `live` peers and trusts `trusted`, likewise.
     pub(crate) fn new(
         p2p: Handle,
         network_id: u64,
@@ -79,9 +97,11 @@ impl Node {
         waku: Option<Arc<Waku>>,
         sequence: Sequence,
         (configured, live): (Vec<EnodeUrl>, Vec<EnodeUrl>),
+        trusted: (HashSet<NodeId>, HashSet<NodeId>),
     ) -> Self {
         let statics = Mutex::new(Statics { configured, live, added: Vec::new() });
-        Self { p2p, network_id, data_dir, waku, sequence, statics, trusted: Mutex::default() }
+        let trusted = Mutex::new(Trusted { configured: trusted.0, live: trusted.1, added: HashSet::new() });
+        Self { p2p, network_id, data_dir, waku, sequence, statics, trusted }
     }
 
     /// The devp2p server.
@@ -108,6 +128,32 @@ impl Node {
         self.p2p.set_advertised(endpoint)?;
         tracing::info!(enode = %self.p2p.enode(), "the advertised address changed");
         Ok(())
+    }
+
+    /// Makes `configured` the static peers of the configuration.
+    pub(crate) fn set_configured_peers(&self, configured: Vec<EnodeUrl>) {
+        let mut statics = self.statics.lock();
+        statics.configured = configured;
+        self.p2p.set_static_peers(statics.all());
+    }
+
+    /// Trusts those that the configuration names, and those that it named before only if the live file or RPC does.
+    pub(crate) fn set_configured_trusted(&self, configured: HashSet<NodeId>) {
+        self.change_trust(|trusted| trusted.configured = configured);
+    }
+
+    /// The same for the live file.
+    pub(crate) fn set_live_trusted(&self, live: HashSet<NodeId>) {
+        self.change_trust(|trusted| trusted.live = live);
+    }
+
+    fn change_trust(&self, change: impl FnOnce(&mut Trusted)) {
+        let mut trusted = self.trusted.lock();
+        let old = trusted.all();
+        change(&mut trusted);
+        let new = trusted.all();
+        old.difference(&new).for_each(|id| self.p2p.remove_trusted(*id));
+        new.difference(&old).for_each(|id| self.p2p.add_trusted(*id));
     }
 
     /// Makes `live` the static peers of the live file.
@@ -223,18 +269,22 @@ impl Backend for Node {
     }
 
     fn set_trusted(&self, peer: NodeId, trusted: bool) -> Result<(), String> {
-        let mut known = self.trusted.lock();
         if !trusted {
-            known.remove(&peer);
-            self.p2p.remove_trusted(peer);
+            self.change_trust(|known| known.forget(&peer));
             return Ok(());
         }
-        if known.len() >= MAX_ADDED_PEERS && !known.contains(&peer) {
-            return Err(format!("{MAX_ADDED_PEERS} peers are trusted already; remove some first"));
+        let mut full = false;
+        self.change_trust(|known| {
+            full = known.added.len() >= MAX_ADDED_PEERS && !known.added.contains(&peer);
+            if !full {
+                known.added.insert(peer);
+            }
+        });
+        if full {
+            Err(format!("{MAX_ADDED_PEERS} peers are trusted already; remove some first"))
+        } else {
+            Ok(())
         }
-        known.insert(peer);
-        self.p2p.add_trusted(peer);
-        Ok(())
     }
 
     fn peer_events(&self) -> BoxStream<'static, PeerChange> {

@@ -11,9 +11,9 @@ use std::{
 };
 
 use devp2p::{Handle, Manager, Protocol, StartError};
-use enode::{Endpoint, EnodeUrl, Host, NodeKey};
+use enode::{EnodeUrl, NodeId, NodeKey};
 use mailserver::Mailserver;
-use node_config::{LiveFile, NodeConfig, Password, RateLimitsConfig, Secret};
+use node_config::{LiveFile, Loaded, NodeConfig, Password, Secret};
 use sd_notify::NotifyState;
 use tokio::{
     net::TcpListener,
@@ -30,13 +30,16 @@ use crate::{
     history::Archive,
     http, identity,
     live::{self, Live},
+    logging::Level,
     metrics::{Metrics, live as scraped},
     node::{Node, VERSION, client_name},
     parts::Parts,
+    reload::{Reload, fixed_endpoint, ids, peer_limits, rate_limits},
     report::Report,
     rpc::{self, Access, Backend, IpcListener, Services, Token, WakuApi, WriteAccess},
     sequence::Sequence,
-    stop::{Signals, tell},
+    source::Source,
+    stop::{Hangup, Signals, tell},
     watch::DirWatch,
     web::{self, Web},
 };
@@ -52,10 +55,11 @@ const STOP: Duration = Duration::from_secs(25);
 ///
 /// # Errors
 /// Why it did not start, or did not stop as it should.
-pub(crate) async fn run(config: NodeConfig) -> Result<(), ExitError> {
+pub(crate) async fn run(loaded: Loaded, source: Source, level: Level) -> Result<(), ExitError> {
     let mut signals = Signals::new()?;
+    let hangup = Hangup::new()?;
     // On a task of its own, so that a start that hangs on a file or a lock does not hold the signals up.
-    let mut starting = tokio::spawn(start(config));
+    let mut starting = tokio::spawn(start(loaded, source, level, hangup));
     let (started, asked_to_stop) = tokio::select! {
         started = &mut starting => (started, false),
         signal = signals.next() => {
@@ -140,16 +144,18 @@ fn check_descriptors(config: &NodeConfig) {
     }
 }
 
-async fn start(config: NodeConfig) -> Result<Started, ExitError> {
+async fn start(loaded: Loaded, source: Source, level: Level, hangup: Hangup) -> Result<Started, ExitError> {
+    let Loaded { config, settings, files, .. } = loaded;
     check_descriptors(&config);
     let data_dir = DataDir::open(&config.data_dir)?;
     let key = identity::load(&config.identity, &data_dir)?;
     let own_key = key.clone();
-    let watch = DirWatch::new(&live::directories(
+    let directories = live::directories(
         config.live_dir.as_ref(),
         password_file(&config),
         config.http.as_ref().and_then(|http| http.token_file.as_ref()),
-    ))?;
+    );
+    let watch = DirWatch::new(&directories, &files)?;
     let live_file = config.live_dir.as_deref().map(live::read_live).transpose()?.unwrap_or_default();
     let metrics_listener = match &config.metrics {
         Some(metrics) => Some(http::bind("MetricsPort", &metrics.host, metrics.port).await?),
@@ -165,7 +171,9 @@ async fn start(config: NodeConfig) -> Result<Started, ExitError> {
     let (archive, mailserver, password) = start_history(&config, &metrics, &mut parts).await?;
     let waku = start_waku(&config, archive.as_ref(), mailserver.clone(), &metrics, &mut parts)?;
     let live_peers = live::peers("staticPeers", &live_file.static_peers);
-    let (p2p, sequence) = start_p2p(&config, key, &data_dir, &live_file, &live_peers, waku.clone())?;
+    let trusted = (ids(&config.trusted_peers), live::ids("trustedPeers", &live_file.trusted_peers));
+    let peers = (live_peers.as_slice(), trusted.0.union(&trusted.1).copied().collect());
+    let (p2p, sequence) = start_p2p(&config, key, &data_dir, &live_file, peers, waku.clone())?;
     let server = p2p.clone();
     metrics.registry().register(Box::new(scraped::Connections::new(move || server.totals())?))?;
     let statics = (config.static_peers.clone(), live_peers);
@@ -176,9 +184,10 @@ async fn start(config: NodeConfig) -> Result<Started, ExitError> {
         waku.clone(),
         sequence,
         statics,
+        trusted,
     ));
     let backend: Arc<dyn Backend> = Arc::clone(&node) as Arc<dyn Backend>;
-    metrics.register_peers(Arc::clone(&backend), config.max_peers)?;
+    let max_peers = metrics.register_peers(Arc::clone(&backend), config.max_peers)?;
     let health = Arc::new(Health::new(
         archive.as_ref().map(|archive| (Arc::clone(&archive.history), archive.writer.clone())),
     ));
@@ -192,7 +201,7 @@ async fn start(config: NodeConfig) -> Result<Started, ExitError> {
     });
     let services = Services {
         node: backend,
-        waku: waku.map(|waku| WakuApi::new(waku, own_key, unix_seconds)),
+        waku: waku.clone().map(|waku| WakuApi::new(waku, own_key, unix_seconds)),
         archive: archive.as_ref().map(Archive::api),
         report: Arc::clone(&report),
     };
@@ -203,13 +212,23 @@ async fn start(config: NodeConfig) -> Result<Started, ExitError> {
         parts.run("IPC listener", listener.serve(rpc, parts.stop()));
     }
     let metrics_addr = start_web(metrics_listener, Web { report, metrics }, &mut parts);
+    let reload = Reload {
+        source,
+        settings,
+        level,
+        node: Arc::clone(&node),
+        waku,
+        mailserver: mailserver.clone(),
+        max_peers,
+    };
     let live = Live::new(
+        reload,
         config.live_dir.clone(),
         mailserver.zip(password).map(|(mailserver, (path, secret))| (mailserver, path, secret)),
         token,
         live_file,
     );
-    parts.run("live settings", live.follow(Arc::clone(&node), watch, parts.stop()));
+    parts.run("live settings", live.follow(node, watch, hangup, parts.stop()));
     start_watchdog(&health, &mut parts);
     tracing::info!(
         p2p = p2p.local_addr().map(tracing::field::display),
@@ -289,7 +308,8 @@ fn start_waku(
             light_client: settings.light_client,
             bloom_filter_mode: settings.bloom_filter_mode,
             confirmations: settings.confirmations,
-            limits: settings.rate_limits.map(|limits| rate_limits(&limits, &config.static_peers)),
+            soft_blacklist: settings.soft_blacklist.iter().copied().collect(),
+            limits: rate_limits(config, settings.rate_limits.as_ref()),
             ..waku::Config::new(Arc::new(unix_seconds))
         },
         archive.map(|archive| archive.writer.clone()),
@@ -302,28 +322,12 @@ fn start_waku(
     Ok(Some(waku))
 }
 
-/// The limits; static peers are never limited (`spec/waku-mailserver.md` §4.13).
-fn rate_limits(limits: &RateLimitsConfig, static_peers: &[EnodeUrl]) -> waku::Limits {
-    let rates = |packets: u32, bytes: u32| waku::Rates { packets: packets.into(), bytes: bytes.into() };
-    let address = |peer: &EnodeUrl| match peer.address {
-        Some((Host::Ip(ip), _, _)) => Some(ip),
-        _ => None,
-    };
-    waku::Limits {
-        source: rates(limits.ip_packets, limits.ip_bytes),
-        peer: rates(limits.peer_packets, limits.peer_bytes),
-        tolerance: limits.tolerance,
-        exempt_ids: static_peers.iter().map(|peer| peer.public_key.node_id()).collect(),
-        exempt_addresses: static_peers.iter().filter_map(address).collect(),
-    }
-}
-
 fn start_p2p(
     config: &NodeConfig,
     key: NodeKey,
     data_dir: &DataDir,
     live_file: &LiveFile,
-    live_peers: &[EnodeUrl],
+    (live_peers, trusted): (&[EnodeUrl], Vec<NodeId>),
     waku: Option<Arc<Waku>>,
 ) -> Result<(Handle, Sequence), ExitError> {
     let sequence = Sequence::of(data_dir);
@@ -337,18 +341,16 @@ fn start_p2p(
     let record_seq = sequence.read().map_err(keep_error)?;
     sequence.keep(record_seq.saturating_add(1)).map_err(keep_error)?;
     let host = config.listen.host.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
-    let fixed = config.advertise.map(|ip| Endpoint::new(ip, config.listen.port, 0));
     let mut settings = devp2p::Config::new(key, client_name());
     settings.listen = Some(SocketAddr::new(host, config.listen.port));
     if let Some(waku) = &config.waku {
         settings.max_message_size = usize::try_from(waku.max_message_size).unwrap_or(usize::MAX);
     }
-    settings.max_peers = usize::try_from(config.max_peers).unwrap_or(usize::MAX);
-    settings.max_pending = usize::try_from(config.max_pending_peers).unwrap_or(usize::MAX);
+    (settings.max_peers, settings.max_pending) = peer_limits(config);
     settings.static_peers = config.static_peers.iter().chain(live_peers).cloned().collect();
-    settings.trusted_peers = live::ids("trustedPeers", &live_file.trusted_peers).into_iter().collect();
+    settings.trusted_peers = trusted;
     settings.shared_sources = config.shared_sources.clone();
-    settings.advertised = live::endpoint(live_file).or(fixed);
+    settings.advertised = live::endpoint(live_file).or(fixed_endpoint(config));
     settings.record_seq = record_seq;
     let protocols = waku.map(|waku| waku as Arc<dyn Protocol>).into_iter().collect();
     match Manager::start(settings, protocols) {

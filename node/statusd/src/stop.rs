@@ -1,4 +1,4 @@
-//! When the node stops, and telling the service manager. Facts: `spec/operations.md` §1.2 (S8: SIGTERM too).
+//! Signals: when the node stops or reads its configuration again, and telling the service manager. Facts: `spec/operations.md` §1.2 (S8: SIGTERM too).
 
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -29,6 +29,27 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// SIGHUP.
+pub(crate) struct Hangup(Signal);
+
+impl Hangup {
+    /// Takes over the signal; from now on it does not kill the process.
+    ///
+    /// # Errors
+    /// [`ExitError::System`].
+    pub(crate) fn new() -> Result<Self, ExitError> {
+        let signal = signal(SignalKind::hangup());
+        signal.map(Self).map_err(|source| ExitError::System { what: "cannot handle signals", source })
+    }
+
+    /// Resolves when it came since the last call.
+    pub(crate) async fn received(&mut self) {
+        if self.0.recv().await.is_none() {
+            std::future::pending().await
         }
     }
 }

@@ -1,7 +1,11 @@
 //! Tells when something in a directory changed, including the `..data` symlink swap of mounted ConfigMaps and
 //! Secrets. Only that something changed: the reader looks for itself.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashSet,
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 use notify::{
     Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _,
@@ -11,32 +15,54 @@ use tokio::sync::Notify;
 
 use crate::exit::ExitError;
 
-/// Watches directories for as long as it lives.
+/// Watches directories and files for as long as it lives.
 pub(crate) struct DirWatch {
     changed: std::sync::Arc<Notify>,
     _watcher: Option<RecommendedWatcher>,
 }
 
 impl DirWatch {
-    /// Watches the directory of each path given with the setting that names it.
+    /// Watches the directories `dirs`, and in the directories of `files` for those names alone; each is given with the
+    /// setting that names it. A file need not be there. Where its directory cannot be watched, that is logged.
     ///
     /// # Errors
-    /// [`ExitError::File`] when a directory cannot be watched.
-    pub(crate) fn new(dirs: &[(&'static str, PathBuf)]) -> Result<Self, ExitError> {
+    /// [`ExitError::File`] when one of `dirs` cannot be watched.
+    pub(crate) fn new(
+        dirs: &[(&'static str, PathBuf)],
+        files: &[(&'static str, PathBuf)],
+    ) -> Result<Self, ExitError> {
         let changed = std::sync::Arc::new(Notify::new());
-        if dirs.is_empty() {
+        if dirs.is_empty() && files.is_empty() {
             return Ok(Self { changed, _watcher: None });
         }
         let notify = std::sync::Arc::clone(&changed);
+        let wanted = Wanted {
+            dirs: dirs.iter().map(|(_, dir)| dir.clone()).collect(),
+            names: files.iter().filter_map(|(_, file)| file.file_name().map(OsString::from)).collect(),
+        };
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            if event.as_ref().map_or(true, is_change) {
+            if event.as_ref().map_or(true, |event| is_change(event) && wanted.concerns(event)) {
                 // One permit however many events: a burst is one look.
                 notify.notify_one();
             }
         })
         .map_err(|error| failed("LiveDir", Path::new("/"), error))?;
+        let mut watched = HashSet::new();
         for (setting, dir) in dirs {
             watcher.watch(dir, RecursiveMode::NonRecursive).map_err(|error| failed(setting, dir, error))?;
+            watched.insert(dir.as_path());
+        }
+        for (setting, file) in files {
+            let dir = match file.parent() {
+                Some(dir) if dir.as_os_str().is_empty() => Path::new("."),
+                Some(dir) => dir,
+                None => continue,
+            };
+            if watched.insert(dir)
+                && let Err(error) = watcher.watch(dir, RecursiveMode::NonRecursive)
+            {
+                tracing::warn!("{}; changes there are seen at SIGHUP only", failed(setting, dir, error));
+            }
         }
         Ok(Self { changed, _watcher: Some(watcher) })
     }
@@ -44,6 +70,24 @@ impl DirWatch {
     /// Resolves when something changed since the last call. Never with nothing to watch.
     pub(crate) async fn changed(&self) {
         self.changed.notified().await;
+    }
+}
+
+/// What is watched for.
+struct Wanted {
+    dirs: Vec<PathBuf>,
+    names: HashSet<OsString>,
+}
+
+impl Wanted {
+    /// Whether an event is of a wanted directory or name, or swaps what mounted files point to.
+    fn concerns(&self, event: &Event) -> bool {
+        event.paths.is_empty()
+            || event.paths.iter().any(|path| {
+                let in_dir = self.dirs.iter().any(|dir| path == dir || path.parent() == Some(dir.as_path()));
+                let name = path.file_name().unwrap_or_default();
+                in_dir || name == "..data" || self.names.contains(name)
+            })
     }
 }
 
@@ -89,7 +133,7 @@ mod tests {
         fs::write(dir.join("..1/live.json"), "one").unwrap();
         symlink("..1", dir.join("..data")).unwrap();
         symlink("..data/live.json", dir.join("live.json")).unwrap();
-        let watch = DirWatch::new(&[("LiveDir", dir.to_owned())]).unwrap();
+        let watch = DirWatch::new(&[("LiveDir", dir.to_owned())], &[]).unwrap();
         assert_eq!(fs::read(dir.join("live.json")).unwrap(), b"one");
         assert!(timeout(QUIET, watch.changed()).await.is_err(), "reading is no change");
         // As kubelet does it.
@@ -112,21 +156,38 @@ mod tests {
     #[tokio::test]
     async fn plain_files_are_seen_too() {
         let root = tempfile::tempdir().unwrap();
-        let watch = DirWatch::new(&[("LiveDir", root.path().to_owned())]).unwrap();
+        let watch = DirWatch::new(&[("LiveDir", root.path().to_owned())], &[]).unwrap();
         fs::write(root.path().join("password"), "new").unwrap();
         timeout(SOON, watch.changed()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_file_is_seen_by_its_name_and_its_neighbours_are_not() {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("config.json");
+        let watch = DirWatch::new(&[], &[("-c", file.clone())]).unwrap();
+        fs::write(root.path().join("other.json"), "noise").unwrap();
+        assert!(timeout(QUIET, watch.changed()).await.is_err(), "another file");
+        fs::write(root.path().join("new"), "{}").unwrap();
+        fs::rename(root.path().join("new"), &file).unwrap();
+        timeout(SOON, watch.changed()).await.unwrap();
+    }
+
+    #[test]
+    fn a_file_in_a_directory_that_is_not_there_is_no_error() {
+        DirWatch::new(&[], &[("DataDir", PathBuf::from("/nonexistent/Statusd/static-nodes.json"))]).unwrap();
     }
 
     #[test]
     fn a_missing_directory_names_the_setting() {
         let missing = PathBuf::from("/nonexistent/statusd-live");
-        let error = DirWatch::new(&[("LiveDir", missing)]).err().unwrap().to_string();
+        let error = DirWatch::new(&[("LiveDir", missing)], &[]).err().unwrap().to_string();
         assert!(error.starts_with("LiveDir: cannot watch /nonexistent/statusd-live"), "{error}");
     }
 
     #[tokio::test]
     async fn nothing_to_watch_never_changes() {
-        let watch = DirWatch::new(&[]).unwrap();
+        let watch = DirWatch::new(&[], &[]).unwrap();
         assert!(timeout(QUIET, watch.changed()).await.is_err());
     }
 }

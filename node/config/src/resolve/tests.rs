@@ -1,14 +1,49 @@
 //! Defaults, precedence and validation.
 
-use super::*;
+use std::{io, path::Path};
 
-fn files(texts: &[&str]) -> Vec<(String, String)> {
+use super::*;
+use crate::{
+    Identity, ListenAddr, LoadError, Loaded, Password, RateLimitsConfig, Secret, TopicLimits,
+    WebSocketConfig, load,
+};
+
+/// A file system of a few files.
+type Disk = Vec<(String, String)>;
+
+fn disk(texts: &[&str]) -> Disk {
     texts.iter().enumerate().map(|(index, text)| (format!("{index}.json"), (*text).to_owned())).collect()
 }
 
-fn with(flags: &Flags, texts: &[&str]) -> Result<(NodeConfig, Vec<Warning>), ConfigError> {
-    let environment = Environment { home: Some(PathBuf::from("/home/me")), ..Environment::default() };
-    NodeConfig::assemble(flags, &files(texts), &environment)
+fn read(disk: &Disk) -> impl Fn(&Path) -> io::Result<String> + '_ {
+    |path| {
+        let found = disk.iter().find(|(name, _)| Path::new(name) == path);
+        found.map(|(_, text)| text.clone()).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+fn home() -> Environment {
+    Environment { home: Some(PathBuf::from("/home/me")), ..Environment::default() }
+}
+
+/// Loads `disk` with its numbered files behind `-c`.
+fn load_all(flags: &Flags, disk: &Disk, environment: &Environment) -> Result<Loaded, LoadError> {
+    let numbered = |name: &&String| name.starts_with(|c: char| c.is_ascii_digit());
+    let config_files = disk.iter().map(|(name, _)| name).filter(numbered).map(PathBuf::from).collect();
+    load(&Flags { config_files, ..flags.clone() }, environment, read(disk))
+}
+
+fn with(flags: &Flags, texts: &[&str]) -> Result<(NodeConfig, Vec<String>), String> {
+    let loaded = load_all(flags, &disk(texts), &home()).map_err(|error| error.to_string())?;
+    Ok((loaded.config, loaded.warnings.into_iter().map(|warning| warning.0).collect()))
+}
+
+/// What the command line comes to.
+fn flags(args: &[&str]) -> Flags {
+    match Flags::parse_args(args.iter().map(Into::into)).unwrap() {
+        crate::Parsed::Run(flags) => flags,
+        crate::Parsed::Help(text) => panic!("{text}"),
+    }
 }
 
 fn config(texts: &[&str]) -> NodeConfig {
@@ -16,10 +51,17 @@ fn config(texts: &[&str]) -> NodeConfig {
 }
 
 fn refused(text: &str) -> String {
-    with(&Flags::default(), &[text]).unwrap_err().to_string()
+    with(&Flags::default(), &[text]).unwrap_err()
 }
 
+mod layers;
+mod origins;
+
 const KEY: &str = "b71c71a67e1177ad4e901695e1b4b9ee17ae16c6668d313eac2f96dbcda3f291";
+
+fn enode(port: u16) -> String {
+    format!("enode://{}@192.0.2.1:{port}", enode::NodeKey::from_hex(KEY).unwrap().public_key())
+}
 
 #[test]
 fn ops_1_4_and_8_defaults() {
@@ -40,8 +82,8 @@ fn ops_1_4_and_8_defaults() {
 
 #[test]
 fn without_home_the_data_directory_is_local() {
-    let (config, _) = NodeConfig::assemble(&Flags::default(), &[], &Environment::default()).unwrap();
-    assert_eq!(config.data_dir, Path::new("statusd-data"));
+    let loaded = load_all(&Flags::default(), &Vec::new(), &Environment::default()).unwrap();
+    assert_eq!(loaded.config.data_dir, Path::new("statusd-data"));
 }
 
 #[test]
@@ -56,7 +98,7 @@ fn ops_8_defaults_of_the_history_role() {
 
 #[test]
 fn ops_8_the_mailserver_flag_really_enables_the_mailserver() {
-    let flags = Flags { mailserver: true, ..Flags::default() };
+    let flags = Flags { mailserver: Some(true), ..Flags::default() };
     let mailserver = with(&flags, &[]).unwrap().0.mailserver.unwrap();
     assert_eq!(mailserver.password, Password::Inline(Secret::new("status-offline-inbox".into())));
 }
@@ -68,7 +110,7 @@ fn ops_8_flags_win_over_files_and_later_files_over_earlier() {
         network_id: Some(1),
         addr: Some("127.0.0.1:1".into()),
         log: Some("debug".into()),
-        metrics: true,
+        metrics: Some(true),
         metrics_port: Some(9305),
         worker_threads: Some(2),
         ..Flags::default()
@@ -104,7 +146,7 @@ fn devp2p_1_2_and_the_order_of_identity_sources() {
     assert_eq!(config(&[r#"{"NodeKeyFile":"/k"}"#]).identity, Identity::File("/k".into()));
     let mut environment = Environment { nodekey: Some(Secret::new(KEY.into())), ..Environment::default() };
     let identity = |flags: &Flags, environment: &Environment| {
-        NodeConfig::assemble(flags, &files(&[r#"{"NodeKeyFile":"/k"}"#]), environment).unwrap().0.identity
+        load_all(flags, &disk(&[r#"{"NodeKeyFile":"/k"}"#]), environment).unwrap().config.identity
     };
     assert_eq!(identity(&Flags::default(), &environment), Identity::Inline(Secret::new(KEY.into())));
     environment.nodekey_file = Some("/env".into());
@@ -134,6 +176,16 @@ fn debug_output_holds_no_secret() {
 #[test]
 fn ops_1_8_what_is_refused_names_the_setting_and_the_remedy() {
     for (text, named, remedy) in [
+        (r#"{"NoDiscovery":false}"#, "NoDiscovery", "name a boot node"),
+        (r#"{"RegisterTopics":[""]}"#, "RegisterTopics", "1 to 64 bytes"),
+        (r#"{"RequireTopics":{"whisper":{"Min":3,"Max":2}}}"#, "RequireTopics.whisper", "at least Min"),
+        (r#"{"RequireTopics":{"whisper":{}}}"#, "RequireTopics.whisper", "at least 1"),
+        (
+            r#"{"WakuConfig":{"SoftBlacklistedPeerIDs":["0x00"]}}"#,
+            "WakuConfig.SoftBlacklistedPeerIDs",
+            "admin_peers",
+        ),
+        (r#"{"KeyStoreDir":""}"#, "KeyStoreDir", "leave it out"),
         (r#"{"NetworkId":0}"#, "NetworkId", "1 for mainnet"),
         (r#"{"DataDir":""}"#, "DataDir", "give a directory"),
         (r#"{"LogLevel":"LOUD"}"#, "LogLevel", "ERROR, WARN"),
@@ -189,11 +241,11 @@ fn ops_1_6_static_nodes_count_only_when_enabled_and_bad_ones_are_skipped() {
         with(&Flags::default(), &[&format!(r#"{{"ClusterConfig":{{"Enabled":true,{nodes}}}}}"#)]).unwrap();
     assert_eq!(config.static_peers.len(), 1);
     assert_eq!(config.static_peers[0].dns_name(), Some("node.example"));
-    assert!(warnings.iter().any(|warning| warning.0.contains("StaticNodes[1]")), "{warnings:?}");
+    assert!(warnings.iter().any(|warning| warning.contains("StaticNodes[1]")), "{warnings:?}");
     let (config, warnings) =
         with(&Flags::default(), &[&format!(r#"{{"ClusterConfig":{{{nodes}}}}}"#)]).unwrap();
     assert!(config.static_peers.is_empty());
-    assert!(warnings[0].0.contains("ClusterConfig.Enabled"), "{warnings:?}");
+    assert!(warnings[0].contains("ClusterConfig.Enabled"), "{warnings:?}");
 }
 
 #[test]

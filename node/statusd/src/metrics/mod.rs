@@ -81,12 +81,19 @@ impl Metrics {
         &self.registry
     }
 
-    /// Adds the peer families, counted anew whenever they are read.
+    /// Adds the peer families, counted anew whenever they are read, but for `p2p_peers_max`, which is given back.
     ///
     /// # Errors
     /// A name is taken.
-    pub(crate) fn register_peers(&self, node: Arc<dyn Backend>, max_peers: u32) -> prometheus::Result<()> {
-        self.registry.register(Box::new(Peers::new(node, max_peers)?))
+    pub(crate) fn register_peers(
+        &self,
+        node: Arc<dyn Backend>,
+        max_peers: u32,
+    ) -> prometheus::Result<IntGauge> {
+        let peers = Peers::new(node, max_peers)?;
+        let max = peers.max.clone();
+        self.registry.register(Box::new(peers))?;
+        Ok(max)
     }
 
     /// All families as text. `stats` are the archive's, if it could be asked.

@@ -10,6 +10,7 @@ mod live;
 mod metrics;
 mod peers;
 mod program;
+mod reload;
 mod rpc;
 mod sockets;
 mod start;

@@ -143,6 +143,34 @@ fn usage_errors() {
 }
 
 #[test]
+fn ops_1_2_an_unknown_fleet_and_strict_keys() {
+    let mut setup = Setup::default();
+    setup.config["WakuConfig"]["RateLimitIP"] = json!(5);
+    for (args, words) in [
+        (["-fleet", "nowhere"].as_slice(), ["-fleet", "eth.prod"]),
+        (&["-fleet", "/nonexistent.json"], ["-fleet", "/nonexistent.json"]),
+        (&["-strict"], ["RateLimitIP", "PacketRateLimitIP"]),
+        (&["-log", "LOUD"], ["-log", "INFO"]),
+        (&["-discovery"], ["-discovery", "BootNodes"]),
+    ] {
+        let mut command = setup.command();
+        command.args(args);
+        refused(fails(command), 1, &words);
+    }
+}
+
+#[test]
+fn ops_1_1_flags_without_effect_are_taken_and_warned_of() {
+    let setup = Setup::default();
+    let mut command = setup.command();
+    command.args(["-pprof", "--pprof-port=52525", "-metrics.expensive"]);
+    let node = setup.start_as(command);
+    for flag in ["-pprof", "-pprof-port", "-metrics.expensive"] {
+        assert!(node.log().contains(&format!("flag {flag} has no effect")), "{}", node.log());
+    }
+}
+
+#[test]
 fn an_archive_directory_that_holds_something_else() {
     let setup = Setup::default();
     let dir = setup.path("data/waku");

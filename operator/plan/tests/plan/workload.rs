@@ -1,6 +1,8 @@
 //! The pod and its walls: the contract with the node, Pod Security, who may connect. Design §3 (Workload).
 
-use node_config::{Environment, Flags, LiveFile, NodeConfig, Parsed};
+use std::{io, path::Path};
+
+use node_config::{Environment, Flags, LiveFile, Parsed};
 use serde_json::{Value, json};
 use statusnode_plan::ObjectKind;
 
@@ -31,8 +33,13 @@ fn the_node_accepts_its_configuration() {
         panic!("the node refuses its arguments")
     };
     let files = [("config.json".to_owned(), config_text(&cluster))];
-    let (config, warnings) = NodeConfig::assemble(&flags, &files, &Environment::default()).unwrap();
-    assert_eq!(warnings.len(), 0, "{warnings:?}");
+    let read = |path: &Path| match path.to_str() {
+        Some("/etc/statusd/config/config.json") => Ok(files[0].1.clone()),
+        _ => Err(io::ErrorKind::NotFound.into()),
+    };
+    let loaded = node_config::load(&flags, &Environment::default(), read).unwrap();
+    assert_eq!(loaded.warnings.len(), 0, "{:?}", loaded.warnings);
+    let config = loaded.config;
     assert_eq!(config.listen.port, 30404);
     assert_eq!(config.max_peers, 77);
     assert_eq!(config.live_dir.unwrap().to_str(), Some("/etc/statusd/live"));
