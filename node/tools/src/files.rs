@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, OpenOptions},
-    io::{Read as _, Write as _},
+    io::{self, Read as _, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
 };
@@ -12,14 +12,20 @@ use enode::NodeKey;
 /// The most bytes of a key or password file.
 const LONGEST: u64 = 4096;
 
+/// The text of a file of at most `most` bytes.
+pub(crate) fn read_text(path: &Path, most: u64) -> io::Result<String> {
+    let mut text = String::new();
+    fs::File::open(path)?.take(most + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > most {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("it is longer than {most} bytes")));
+    }
+    Ok(text)
+}
+
 /// The text of a small file without the line end behind it.
 pub(crate) fn read_line(path: &Path, what: &str) -> Result<String, String> {
-    let failed = |error: std::io::Error| format!("cannot read the {what} from {}: {error}", path.display());
-    let mut text = String::new();
-    fs::File::open(path).and_then(|file| file.take(LONGEST + 1).read_to_string(&mut text)).map_err(failed)?;
-    if text.len() as u64 > LONGEST {
-        return Err(format!("{} is longer than {LONGEST} bytes: is it a {what}?", path.display()));
-    }
+    let text = read_text(path, LONGEST)
+        .map_err(|error| format!("cannot read the {what} from {}: {error}", path.display()))?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 

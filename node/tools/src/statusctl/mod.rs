@@ -1,6 +1,7 @@
 //! `statusctl`: a client on the command line. Prints JSON lines; errors are one plain line on standard error.
 
 mod bench;
+mod config;
 mod history;
 mod local;
 mod post;
@@ -31,6 +32,8 @@ enum Command {
     Keygen(local::KeygenArguments),
     /// Print a text as a QR code.
     Qr(local::QrArguments),
+    /// Explain or make a node's configuration.
+    Config(config::ConfigArguments),
     /// Open a session and print who is there.
     Connect(session::ConnectArguments),
     /// Post envelopes.
@@ -96,6 +99,7 @@ pub(crate) fn main(args: Vec<OsString>) -> ExitCode {
             Ok(())
         }
         Command::Bench(arguments) => bench::bench(arguments),
+        Command::Config(arguments) => config::config(arguments),
         Command::Connect(arguments) => run(session::connect(&arguments)),
         Command::Post(arguments) => run(post::post(&arguments)),
         Command::Watch(arguments) => run(session::watch(&arguments)),
