@@ -1,4 +1,5 @@
-//! Writes what is generated from the operator's types: the CustomResourceDefinition, the samples and the reference.
+//! Writes what is generated from the types: the CustomResourceDefinition, the samples, and the references of the resource
+//! and of the node's flags and keys.
 //!
 //! The files are committed; `--check` says which differ from what the types give now. Nothing else writes them.
 
@@ -18,7 +19,7 @@ use serde_json::Value;
 /// Most bytes of the definition as JSON: `kubectl apply` keeps a copy of it in an annotation of at most 256 KiB.
 const MAX_CRD_BYTES: usize = 200 * 1024;
 
-/// Writes crds/, manifests/samples/ and docs/reference/statusnode.md from the operator's types.
+/// Writes crds/, manifests/samples/ and docs/reference/ from the types.
 #[derive(Parser)]
 struct Args {
     /// Write nothing; fail when a committed file differs.
@@ -83,6 +84,7 @@ fn files() -> Result<Vec<(String, String)>, Box<dyn Error>> {
     let mut files = vec![
         ("crds/statusnodes.yaml".to_owned(), yaml("", &crd)?),
         ("docs/reference/statusnode.md".to_owned(), reference::reference(&crd)),
+        ("docs/reference/statusd.md".to_owned(), node_config::reference()),
     ];
     for sample in samples::samples() {
         let path = format!("manifests/samples/{}.yaml", sample.name);
