@@ -58,6 +58,9 @@ pub(crate) enum ExitError {
     /// The archive.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
+    /// A boot node that no packet can be sent to.
+    #[error("ClusterConfig.BootNodes: {0}; correct or remove it")]
+    BootNode(String),
     /// A part without which the node is not a node ended.
     #[error("{0} ended unexpectedly; the log above says why, restart the node")]
     PartEnded(&'static str),
@@ -97,6 +100,7 @@ impl ExitError {
             | Self::File { .. }
             | Self::System { .. }
             | Self::Password(_)
+            | Self::BootNode(_)
             | Self::Registry(_) => 1,
             Self::Usage(_) | Self::ConfigFile { .. } => 2,
             Self::Archive(ArchiveError::Locked { .. }) | Self::Locked(_) => 12,

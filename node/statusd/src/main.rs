@@ -18,6 +18,7 @@ mod logging;
 mod metrics;
 mod node;
 mod parts;
+mod peer_finder;
 mod reload;
 mod report;
 mod rpc;

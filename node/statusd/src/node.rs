@@ -20,6 +20,7 @@ use tokio::sync::broadcast::error::RecvError;
 use waku::Waku;
 
 use crate::{
+    peer_finder::Discovery,
     rpc::{Backend, NodeInfo, PeerChange, PeerEntry, PeerNetwork, Ports, peer_protocols, waku_protocol},
     sequence::Sequence,
 };
@@ -60,6 +61,8 @@ pub(crate) struct Node {
     sequence: Sequence,
     statics: Mutex<Statics>,
     trusted: Mutex<Trusted>,
+    /// Told of the advertised address.
+    discovery: Option<Arc<Discovery>>,
 }
 
 /// Static peers by who wants them.
@@ -67,6 +70,8 @@ struct Statics {
     configured: Vec<EnodeUrl>,
     live: Vec<EnodeUrl>,
     added: Vec<EnodeUrl>,
+    /// By discovery, as many as its pool keeps.
+    found: Vec<EnodeUrl>,
 }
 
 /// Trusted peers by who names them.
@@ -98,10 +103,11 @@ impl Node {
         sequence: Sequence,
         (configured, live): (Vec<EnodeUrl>, Vec<EnodeUrl>),
         trusted: (HashSet<NodeId>, HashSet<NodeId>),
+        discovery: Option<Arc<Discovery>>,
     ) -> Self {
-        let statics = Mutex::new(Statics { configured, live, added: Vec::new() });
+        let statics = Mutex::new(Statics { configured, live, added: Vec::new(), found: Vec::new() });
         let trusted = Mutex::new(Trusted { configured: trusted.0, live: trusted.1, added: HashSet::new() });
-        Self { p2p, network_id, data_dir, waku, sequence, statics, trusted }
+        Self { p2p, network_id, data_dir, waku, sequence, statics, trusted, discovery }
     }
 
     /// The devp2p server.
@@ -126,6 +132,9 @@ impl Node {
             .map_err(|error| keep(io::Error::other(error)))?
             .map_err(keep)?;
         self.p2p.set_advertised(endpoint)?;
+        if let Some(discovery) = &self.discovery {
+            discovery.set_advertised(endpoint);
+        }
         tracing::info!(enode = %self.p2p.enode(), "the advertised address changed");
         Ok(())
     }
@@ -156,6 +165,29 @@ impl Node {
         new.difference(&old).for_each(|id| self.p2p.add_trusted(*id));
     }
 
+    /// Keeps a connection to a node that discovery found, unless somebody else wants it kept.
+    pub(crate) fn keep_found(&self, found: &Enode) {
+        let mut statics = self.statics.lock();
+        if !statics.has(&found.node_id()) {
+            let url = EnodeUrl::from(*found);
+            statics.found.push(url.clone());
+            self.p2p.add_peer(url);
+        }
+    }
+
+    /// Takes that back and disconnects, unless somebody else wants the node kept; done when it is gone.
+    pub(crate) async fn release_found(&self, peer: &NodeId) {
+        let released = {
+            let mut statics = self.statics.lock();
+            let before = statics.found.len();
+            statics.found.retain(|known| known.public_key.node_id() != *peer);
+            statics.found.len() < before && !statics.has(peer)
+        };
+        if released {
+            self.p2p.remove_peer(peer).await;
+        }
+    }
+
     /// Makes `live` the static peers of the live file.
     pub(crate) fn set_live_peers(&self, live: Vec<EnodeUrl>) {
         let mut statics = self.statics.lock();
@@ -166,11 +198,20 @@ impl Node {
 
 impl Statics {
     fn all(&self) -> Vec<EnodeUrl> {
-        [&self.configured, &self.live, &self.added].into_iter().flatten().cloned().collect()
+        self.lists().into_iter().flatten().cloned().collect()
+    }
+
+    /// Later ones win where one node is in two lists.
+    fn lists(&self) -> [&Vec<EnodeUrl>; 4] {
+        [&self.found, &self.configured, &self.live, &self.added]
+    }
+
+    fn has(&self, peer: &NodeId) -> bool {
+        self.lists().into_iter().flatten().any(|known| known.public_key.node_id() == *peer)
     }
 
     fn forget(&mut self, peer: &NodeId) {
-        for peers in [&mut self.configured, &mut self.live, &mut self.added] {
+        for peers in [&mut self.configured, &mut self.live, &mut self.added, &mut self.found] {
             peers.retain(|known| known.public_key.node_id() != *peer);
         }
     }

@@ -101,9 +101,10 @@ pub(crate) fn peer_limits(config: &NodeConfig) -> (usize, usize) {
     (count(config.max_peers), count(config.max_pending_peers))
 }
 
-/// The endpoint that `AdvertiseAddr` names.
+/// The endpoint that `AdvertiseAddr` names: discovery, where it is on, has the port of the server.
 pub(crate) fn fixed_endpoint(config: &NodeConfig) -> Option<Endpoint> {
-    config.advertise.map(|ip| Endpoint::new(ip, config.listen.port, 0))
+    let udp = if config.discovery.is_some() { config.listen.port } else { 0 };
+    config.advertise.map(|ip| Endpoint::new(ip, config.listen.port, udp))
 }
 
 /// The node ids of enode URLs.

@@ -34,6 +34,7 @@ use crate::{
     metrics::{Metrics, live as scraped},
     node::{Node, VERSION, client_name},
     parts::Parts,
+    peer_finder::{self, Discovery},
     reload::{Reload, fixed_endpoint, ids, peer_limits, rate_limits},
     report::Report,
     rpc::{self, Access, Backend, IpcListener, Services, Token, WakuApi, WriteAccess},
@@ -173,9 +174,10 @@ async fn start(loaded: Loaded, source: Source, level: Level, hangup: Hangup) -> 
     let live_peers = live::peers("staticPeers", &live_file.static_peers);
     let trusted = (ids(&config.trusted_peers), live::ids("trustedPeers", &live_file.trusted_peers));
     let peers = (live_peers.as_slice(), trusted.0.union(&trusted.1).copied().collect());
-    let (p2p, sequence) = start_p2p(&config, key, &data_dir, &live_file, peers, waku.clone())?;
+    let (p2p, sequence) = start_p2p(&config, key.clone(), &data_dir, &live_file, peers, waku.clone())?;
     let server = p2p.clone();
     metrics.registry().register(Box::new(scraped::Connections::new(move || server.totals())?))?;
+    let discovery = start_discovery(&config, key, &data_dir, &p2p, &metrics).await?;
     let statics = (config.static_peers.clone(), live_peers);
     let node = Arc::new(Node::new(
         p2p.clone(),
@@ -185,7 +187,11 @@ async fn start(loaded: Loaded, source: Source, level: Level, hangup: Hangup) -> 
         sequence,
         statics,
         trusted,
+        discovery.clone(),
     ));
+    if let Some(discovery) = discovery {
+        parts.run("discovery", peer_finder::run(discovery, Arc::clone(&node), parts.stop()));
+    }
     let backend: Arc<dyn Backend> = Arc::clone(&node) as Arc<dyn Backend>;
     let max_peers = metrics.register_peers(Arc::clone(&backend), config.max_peers)?;
     let health = Arc::new(Health::new(
@@ -360,6 +366,34 @@ fn start_p2p(
         }
         Err(StartError::Record(error)) => Err(ExitError::Identity(error.to_string())),
     }
+}
+
+/// Discovery listens on the port that the server has: others take the two for the same (`spec/devp2p.md` §6.3).
+async fn start_discovery(
+    config: &NodeConfig,
+    key: NodeKey,
+    data_dir: &DataDir,
+    p2p: &Handle,
+    metrics: &Metrics,
+) -> Result<Option<Arc<Discovery>>, ExitError> {
+    let (Some(settings), Some(listen)) = (&config.discovery, p2p.local_addr()) else { return Ok(None) };
+    let settings = peer_finder::Settings {
+        key,
+        listen,
+        config: settings.clone(),
+        trusted_mailservers: config.trusted_mailservers.clone(),
+        shared_sources: config.shared_sources.clone(),
+        cache: data_dir.file("discovered-peers.json"),
+    };
+    let discovery = Discovery::start(settings, p2p.advertised()).await.map_err(|error| match error {
+        discovery::StartError::Listen { address, source } => {
+            ExitError::Listen { setting: "ListenAddr", address: format!("UDP {address}"), source }
+        }
+        discovery::StartError::BootNode(_) => ExitError::BootNode(error.to_string()),
+    })?;
+    let asked = Arc::clone(&discovery);
+    metrics.registry().register(Box::new(scraped::discovery(move || asked.stats())?))?;
+    Ok(Some(discovery))
 }
 
 type TokenFile = (Arc<Token>, PathBuf);

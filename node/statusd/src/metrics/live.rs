@@ -83,7 +83,9 @@ impl Collector for Connections {
     }
 }
 
-type Figure<T> = (IntGauge, fn(&T) -> usize);
+/// What a gauge shows of a part.
+type Of<T> = fn(&T) -> usize;
+type Figure<T> = (IntGauge, Of<T>);
 
 /// Gauges of one part of the node.
 pub(crate) struct Gauges<T> {
@@ -95,7 +97,7 @@ impl<T> Gauges<T> {
     /// `ask` gives nothing while the part does not run; its families are then absent.
     pub(crate) fn new(
         ask: impl Fn() -> Option<T> + Send + Sync + 'static,
-        figures: impl IntoIterator<Item = (&'static str, &'static str, fn(&T) -> usize)>,
+        figures: impl IntoIterator<Item = (&'static str, &'static str, Of<T>)>,
     ) -> prometheus::Result<Self> {
         let figures: prometheus::Result<_> =
             figures.into_iter().map(|(name, help, of)| Ok((IntGauge::new(name, help)?, of))).collect();
@@ -120,7 +122,7 @@ impl<T> Collector for Gauges<T> {
 
 /// What the relay holds.
 pub(crate) fn relay(ask: impl Fn() -> Stats + Send + Sync + 'static) -> prometheus::Result<Gauges<Stats>> {
-    let figures: [(_, _, fn(&Stats) -> usize); 4] = [
+    let figures: [(_, _, Of<Stats>); 4] = [
         ("statusd_relay_pool_envelopes", "Envelopes that are relayed until they expire.", |s| s.envelopes),
         ("statusd_relay_pool_bytes", "Bytes of these envelopes.", |s| s.bytes),
         ("statusd_relay_seen_envelopes", "Hashes by which an envelope that comes again is known.", |s| {
@@ -129,6 +131,19 @@ pub(crate) fn relay(ask: impl Fn() -> Stats + Send + Sync + 'static) -> promethe
         ("statusd_relay_index_topics", "Topics of all peers in the index of interests.", |s| s.topics),
     ];
     Gauges::new(move || Some(ask()), figures)
+}
+
+/// What discovery holds and did; absent while it does not run.
+pub(crate) fn discovery(
+    ask: impl Fn() -> Option<discovery::Stats> + Send + Sync + 'static,
+) -> prometheus::Result<Gauges<discovery::Stats>> {
+    let figures: [(_, _, Of<discovery::Stats>); 4] = [
+        ("statusd_discovery_nodes", "Nodes that discovery remembers, proven or being proven.", |s| s.nodes),
+        ("statusd_discovery_table_nodes", "Nodes in the table of discovery.", |s| s.table),
+        ("statusd_discovery_topics", "Topics that nodes registered here.", |s| s.topics),
+        ("statusd_discovery_topic_entries", "Nodes registered here, of all topics.", |s| s.topic_entries),
+    ];
+    Gauges::new(ask, figures)
 }
 
 /// What the reference's second protocol would count, which this node does not speak: its families stand at 0 for
@@ -198,7 +213,7 @@ mod tests {
         let stats = Arc::new(Mutex::new(None));
         let registry = Registry::new();
         let ask = Arc::clone(&stats);
-        let figures: [(_, _, fn(&usize) -> usize); 1] = [("x", "A figure.", |n| *n)];
+        let figures: [(_, _, Of<usize>); 1] = [("x", "A figure.", |n| *n)];
         registry.register(Box::new(Gauges::new(move || *ask.lock(), figures).unwrap())).unwrap();
         assert_eq!(text(&registry), "");
         *stats.lock() = Some(7);

@@ -4,6 +4,7 @@
 
 mod canary;
 mod exchange;
+mod fleet;
 mod history;
 mod identity;
 mod live;
