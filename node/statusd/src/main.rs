@@ -91,12 +91,7 @@ fn launch() -> Result<(), ExitError> {
 
 /// Says what is configured that this version does not have.
 fn not_yet(config: &NodeConfig) {
-    for (configured, what) in [
-        (config.discovery.is_some(), "discovery (NoDiscovery is false): peers are static or come in"),
-        (config.ntp, "NTP (EnableNTPSync)"),
-    ] {
-        if configured {
-            tracing::warn!("not part of this version: {what}");
-        }
+    if config.ntp {
+        tracing::warn!("not part of this version: NTP (EnableNTPSync)");
     }
 }
