@@ -67,7 +67,9 @@ async fn what_becomes_of_connections_is_counted() {
 async fn limits_change_while_the_server_runs() {
     // 2 peers: 1 dialed, 1 inbound.
     let server = Server::start(limited(2));
+    let mut events = server.handle.events();
     let mut first = server.raw(&NodeKey::generate()).await;
+    event(&mut events, added).await;
     let refused = async || {
         let mut raw = Raw::connect(server.addr, &NodeKey::generate(), server.key.public_key()).await;
         raw.disconnect().await
@@ -76,6 +78,7 @@ async fn limits_change_while_the_server_runs() {
     server.handle.set_limits(3, 100);
     assert_eq!(server.handle.max_peers(), 3);
     let _second = server.raw(&NodeKey::generate()).await;
+    event(&mut events, added).await;
     server.handle.set_limits(1, 100);
     assert_eq!(refused().await, DisconnectReason::TooManyPeers);
     assert_eq!(server.handle.peer_count(), 2);
