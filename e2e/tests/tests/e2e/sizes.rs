@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use e2e_tests::{Access, OPERATOR_NAMESPACE, Process, kubectl, mailserver, only_process, operator_pod, test};
 use serde_json::Value;
 
-const MB: u64 = 1_000_000;
+/// As the kernel and the tools of operators count memory.
+const MB: u64 = 1 << 20;
 /// How long memory is looked at; the largest figure counts.
 const WATCHED: Duration = Duration::from_secs(30);
 
