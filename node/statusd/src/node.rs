@@ -103,11 +103,15 @@ impl Node {
         sequence: Sequence,
         (configured, live): (Vec<EnodeUrl>, Vec<EnodeUrl>),
         trusted: (HashSet<NodeId>, HashSet<NodeId>),
-        discovery: Option<Arc<Discovery>>,
     ) -> Self {
         let statics = Mutex::new(Statics { configured, live, added: Vec::new(), found: Vec::new() });
         let trusted = Mutex::new(Trusted { configured: trusted.0, live: trusted.1, added: HashSet::new() });
-        Self { p2p, network_id, data_dir, waku, sequence, statics, trusted, discovery }
+        Self { p2p, network_id, data_dir, waku, sequence, statics, trusted, discovery: None }
+    }
+
+    /// The same with discovery, which is told of the advertised address from then on.
+    pub(crate) fn with_discovery(self, discovery: Option<Arc<Discovery>>) -> Self {
+        Self { discovery, ..self }
     }
 
     /// The devp2p server.

@@ -179,7 +179,7 @@ async fn start(loaded: Loaded, source: Source, level: Level, hangup: Hangup) -> 
     metrics.registry().register(Box::new(scraped::Connections::new(move || server.totals())?))?;
     let discovery = start_discovery(&config, key, &data_dir, &p2p, &metrics).await?;
     let statics = (config.static_peers.clone(), live_peers);
-    let node = Arc::new(Node::new(
+    let node = Node::new(
         p2p.clone(),
         config.network_id.get(),
         config.data_dir.clone(),
@@ -187,8 +187,8 @@ async fn start(loaded: Loaded, source: Source, level: Level, hangup: Hangup) -> 
         sequence,
         statics,
         trusted,
-        discovery.clone(),
-    ));
+    );
+    let node = Arc::new(node.with_discovery(discovery.clone()));
     if let Some(discovery) = discovery {
         parts.run("discovery", peer_finder::run(discovery, Arc::clone(&node), parts.stop()));
     }

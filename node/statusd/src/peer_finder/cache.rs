@@ -1,11 +1,7 @@
 //! The peers that discovery found, kept for the next start: `<DataDir>/Statusd/discovered-peers.json`, a list of enodes
 //! for each topic. Facts: `spec/devp2p.md` §4.4 (what is kept; the reference keeps it in LevelDB).
 
-use std::{
-    collections::BTreeMap,
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fs, io, path::Path};
 
 use discovery::Node;
 use enode::Enode;
@@ -44,7 +40,7 @@ fn node(enode: &Enode) -> Option<Node> {
 }
 
 /// Keeps `cached`. Blocks for the disk.
-pub(super) fn write(path: &PathBuf, cached: &Cached) -> io::Result<()> {
+pub(super) fn write(path: &Path, cached: &Cached) -> io::Result<()> {
     let enodes: BTreeMap<&String, Vec<Enode>> =
         cached.iter().map(|(topic, nodes)| (topic, nodes.iter().map(Node::enode).collect())).collect();
     write_atomically(path, &serde_json::to_vec_pretty(&enodes)?)
