@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use enode::is_lan;
+
 /// Nodes named in neighbors packets need a higher port than this.
 pub(crate) const LOW_PORT: u16 = 1024;
 
@@ -22,13 +24,6 @@ pub(crate) fn may_relay(sender: IpAddr, relayed: IpAddr) -> bool {
 pub(crate) fn is_reachable(ip: IpAddr, port: u16) -> bool {
     let broadcast = ip == IpAddr::V4(Ipv4Addr::BROADCAST);
     port != 0 && !ip.is_unspecified() && !ip.is_multicast() && !broadcast
-}
-
-fn is_lan(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => ip.is_loopback() || ip.octets()[0] == 0 || ip.is_private(),
-        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unicast_link_local() || ip.is_unique_local(),
-    }
 }
 
 /// Network and prefix length.

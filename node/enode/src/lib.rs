@@ -7,12 +7,14 @@
 //! The types that matter: [`NodeKey`] signs, [`PublicKey`] is what an enode URL shows, [`NodeId`] is its Keccak-256,
 //! [`Enode`] adds an address, [`Record`] is the signed form of the same.
 
+mod address;
 mod hash;
 mod id;
 mod key;
 mod record;
 mod url;
 
+pub use address::{is_lan, source_prefix};
 pub use hash::{Keccak256, keccak256};
 pub use id::{NodeId, ParseNodeIdError};
 pub use key::{KeyError, NodeKey, PublicKey};

@@ -6,15 +6,12 @@ use std::{
     net::IpAddr,
 };
 
+use enode::source_prefix;
 use relay::SourceId;
 
 /// The source of an address under this process's key.
 pub(crate) fn source_of(key: &RandomState, address: IpAddr) -> SourceId {
-    let prefix = match address.to_canonical() {
-        IpAddr::V4(address) => u64::from(u32::from(address)),
-        IpAddr::V6(address) => u64::try_from(u128::from(address) >> 64).unwrap_or(u64::MAX),
-    };
-    SourceId(key.hash_one((address.to_canonical().is_ipv4(), prefix)))
+    SourceId(key.hash_one(source_prefix(address)))
 }
 
 #[cfg(test)]

@@ -3,12 +3,9 @@
 //! Strangers and sources of proven nodes have a budget each, so that a flood from forged addresses does not shut out
 //! those that are known. A source is a /32 or a /64 (design §2, Bounds).
 
-use std::{
-    collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
-    time::Instant,
-};
+use std::{collections::HashMap, net::IpAddr, time::Instant};
 
+use enode::source_prefix;
 use node_config::Cidr;
 
 /// How many packets are taken.
@@ -92,7 +89,7 @@ impl Limits {
                 self.sources.retain(|_, bucket| !bucket.is_full(self.rates.source, now));
             }
             let rate = self.rates.source;
-            let source = source(ip);
+            let source = source_prefix(ip);
             if self.sources.len() >= MAX_SOURCES && !self.sources.contains_key(&source) {
                 return false;
             }
@@ -105,14 +102,6 @@ impl Limits {
         }
         all.tokens -= 1.0;
         true
-    }
-}
-
-/// What an address counts as.
-fn source(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V4(_) => ip,
-        IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64)),
     }
 }
 

@@ -3,10 +3,11 @@
 
 use std::{
     collections::{HashSet, VecDeque},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::IpAddr,
     time::{Duration, Instant},
 };
 
+use enode::{is_lan, source_prefix};
 use node_config::Cidr;
 
 /// Sources that are remembered at most; beyond that the oldest are forgotten.
@@ -30,7 +31,7 @@ impl Throttle {
     /// Whether an attempt from `ip` is allowed now. A refused one does not extend the period.
     pub(crate) fn allow(&mut self, now: Instant, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();
-        if self.shared.iter().any(|range| range.contains(ip)) || (!self.private_too && is_private(ip)) {
+        if self.shared.iter().any(|range| range.contains(ip)) || (!self.private_too && is_lan(ip)) {
             return true;
         }
         while let Some((until, source)) = self.order.front() {
@@ -40,30 +41,12 @@ impl Throttle {
             self.recent.remove(source);
             self.order.pop_front();
         }
-        let source = source(ip);
+        let source = source_prefix(ip);
         if !self.recent.insert(source) {
             return false;
         }
         self.order.push_back((now + self.period, source));
         true
-    }
-}
-
-/// What an address counts as.
-fn source(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V4(_) => ip,
-        IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64)),
-    }
-}
-
-/// Loopback, 0.0.0.0/8, 10/8, 172.16/12, 192.168/16, fe80::/10, fc00::/7.
-fn is_private(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => {
-            ip.is_loopback() || ip.octets()[0] == Ipv4Addr::UNSPECIFIED.octets()[0] || ip.is_private()
-        }
-        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unicast_link_local() || ip.is_unique_local(),
     }
 }
 
