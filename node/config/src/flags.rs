@@ -3,10 +3,7 @@
 
 use std::{ffi::OsString, path::PathBuf};
 
-use clap::{
-    ArgMatches, Command, CommandFactory as _, FromArgMatches as _, Parser, builder::ValueParser,
-    error::ErrorKind,
-};
+use clap::{ArgMatches, Command, CommandFactory as _, FromArgMatches as _, Parser, error::ErrorKind};
 
 /// A command line that cannot be used; one line, ends with what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,7 +39,7 @@ pub struct Flags {
     #[arg(long = "c", value_name = "FILE")]
     pub config_files: Vec<PathBuf>,
     /// Refuse unknown keys in config files instead of warning of them
-    #[arg(long, value_parser = go_bool(), num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub strict: Option<bool>,
     /// Data directory [default: $HOME/.statusd, or ./statusd-data without HOME]
     #[arg(long, value_name = "DIR")]
@@ -57,19 +54,19 @@ pub struct Flags {
     #[arg(long, value_name = "HOST:PORT")]
     pub addr: Option<String>,
     /// Find peers by UDP discovery [default: as NoDiscovery says, and that is off without a fleet]
-    #[arg(long, value_parser = go_bool(), num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub discovery: Option<bool>,
     /// Advertise this node under the discovery topic whisper, or whispermail with -mailserver
-    #[arg(long, value_parser = go_bool(), num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub register: Option<bool>,
     /// Archive envelopes and answer history requests
-    #[arg(long, value_parser = go_bool(), num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub mailserver: Option<bool>,
     /// File with the node's private key, 64 hex digits; never written
     #[arg(long, value_name = "FILE")]
     pub nodekey_file: Option<PathBuf>,
     /// Serve JSON-RPC on a Unix socket
-    #[arg(long, value_parser = go_bool(), num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub ipc: Option<bool>,
     /// The socket's path; a bare name is placed in the data directory [default: geth.ipc]
     #[arg(long, value_name = "FILE")]
@@ -78,10 +75,10 @@ pub struct Flags {
     #[arg(long, value_name = "LEVEL")]
     pub log: Option<String>,
     /// Log without colours
-    #[arg(long, value_parser = go_bool(), num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub log_without_color: Option<bool>,
     /// Serve /metrics, /livez, /readyz, /health and /status
-    #[arg(long, value_parser = go_bool(), num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub metrics: Option<bool>,
     /// Port of the metrics listener [default: 9090]
     #[arg(long, value_name = "PORT")]
@@ -90,26 +87,29 @@ pub struct Flags {
     #[arg(long, value_name = "N")]
     pub worker_threads: Option<u16>,
     /// No effect: all families are always served
-    #[arg(long = "metrics.expensive", value_parser = go_bool(), num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    #[arg(long = "metrics.expensive", value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub metrics_expensive: Option<bool>,
     /// No effect: the program has no Go profiles
-    #[arg(long, value_parser = go_bool(), num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub pprof: Option<bool>,
     /// No effect, as -pprof
     #[arg(long, value_name = "PORT")]
     pub pprof_port: Option<u16>,
     /// Print the version and exit
-    #[arg(long, value_parser = go_bool(), num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub version: Option<bool>,
 }
 
-/// Go's spellings of a boolean.
-fn go_bool() -> ValueParser {
-    ValueParser::from(|text: &str| match text {
+/// A boolean in one of the spellings that Go's flags take.
+///
+/// # Errors
+/// It is none of them; the text says what is wanted.
+pub fn go_bool(text: &str) -> Result<bool, String> {
+    match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
         _ => Err("want true or false".to_owned()),
-    })
+    }
 }
 
 impl Flags {

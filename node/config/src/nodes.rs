@@ -1,7 +1,5 @@
 //! Lists of nodes: in the configuration, and in the two files of the data directory. Facts: `spec/devp2p.md` §1.3, §3.6.
 
-use std::borrow::Cow;
-
 use enode::{EnodeUrl, parse_node};
 use serde_json::Value;
 
@@ -16,10 +14,7 @@ pub(crate) const TRUSTED_NODES: &str = "trusted-nodes.json";
 
 /// The enode URLs of a list; one that does not parse is skipped and named by its place in `list`.
 pub(crate) fn urls(list: &str, texts: &[String]) -> (Vec<EnodeUrl>, Vec<Warning>) {
-    parse(
-        list,
-        texts.iter().map(|text| without_0x(text).parse().map_err(|e: enode::EnodeError| e.to_string())),
-    )
+    parse(list, texts.iter().map(|text| EnodeUrl::parse_with_0x(text).map_err(|error| error.to_string())))
 }
 
 /// The nodes of `static-nodes.json` or `trusted-nodes.json`: enode URLs and `enr:` texts.
@@ -50,14 +45,6 @@ fn parse(list: &str, nodes: impl Iterator<Item = Result<EnodeUrl, String>>) -> (
         }
     }
     (urls, warnings)
-}
-
-/// The reference's discovery takes `0x` before the key, and so do its lists of boot nodes.
-fn without_0x(text: &str) -> Cow<'_, str> {
-    match text.strip_prefix("enode://0x") {
-        Some(rest) => Cow::Owned(format!("enode://{rest}")),
-        None => Cow::Borrowed(text),
-    }
 }
 
 #[cfg(test)]

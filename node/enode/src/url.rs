@@ -98,6 +98,17 @@ pub struct EnodeUrl {
 }
 
 impl EnodeUrl {
+    /// Parses as the reference's discovery does, which also takes `0x` before the key (`spec/devp2p.md` §1.3).
+    ///
+    /// # Errors
+    /// As parsing without it.
+    pub fn parse_with_0x(text: &str) -> Result<Self, EnodeError> {
+        match text.strip_prefix("enode://0x") {
+            Some(rest) => format!("enode://{rest}").parse(),
+            None => text.parse(),
+        }
+    }
+
     /// The node at `ip`, the address that the caller resolved. `ip` is ignored for an IP literal and an incomplete URL.
     #[must_use]
     pub fn with_ip(&self, ip: IpAddr) -> Enode {

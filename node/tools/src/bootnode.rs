@@ -14,15 +14,12 @@ use std::{
 
 use clap::{ArgAction, Parser};
 use discovery::{Config, Handle, Manager, StartError};
-use enode::{Enode, NodeKey};
-use node_config::ListenAddr;
+use enode::{Enode, EnodeUrl, NodeKey};
+use node_config::{ListenAddr, go_bool};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use crate::{
-    files,
-    flags::{switch, two_dashes},
-};
+use crate::{files, flags::two_dashes};
 
 const EXIT_CODES: &str = "Exit codes: 0 done, or ended by SIGTERM or SIGINT; 1 cannot run; 2 wrong flags.";
 
@@ -44,7 +41,7 @@ struct Flags {
     keydata: Option<String>,
     /// Print the public key of the node key, 128 hex digits, and end.
     #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true",
-          hide_default_value = true, value_parser = switch)]
+          hide_default_value = true, value_parser = go_bool)]
     writeaddress: bool,
     /// A node to begin with, once for each.
     #[arg(short = 'n', long = "n", value_name = "ENODE", action = ArgAction::Append, value_parser = boot_node)]
@@ -117,11 +114,7 @@ fn node_key(flags: &Flags) -> Result<NodeKey, String> {
 
 /// The rules of the reference's old parser (`spec/devp2p.md` §1.3): an IP address, no name; `0x` before the key is taken.
 fn boot_node(text: &str) -> Result<Enode, String> {
-    let plain = match text.strip_prefix("enode://0x") {
-        Some(rest) => format!("enode://{rest}"),
-        None => text.to_owned(),
-    };
-    plain.parse::<Enode>().map_err(|error| error.to_string())
+    EnodeUrl::parse_with_0x(text).and_then(Enode::try_from).map_err(|error| error.to_string())
 }
 
 fn config(flags: &Flags, key: NodeKey) -> Result<Config, String> {

@@ -6,13 +6,11 @@ use std::{ffi::OsString, fs::OpenOptions, path::PathBuf, process::ExitCode, time
 use clap::Parser;
 use enode::{EnodeUrl, NodeKey};
 use node_client::canary::{Check, Config, Passed, Report, run};
+use node_config::go_bool;
 use tracing::level_filters::LevelFilter;
 use waku_wire::{SymmetricKey, keys::DEFAULT_MAILSERVER_PASSWORD};
 
-use crate::{
-    files,
-    flags::{switch, two_dashes},
-};
+use crate::{files, flags::two_dashes};
 
 const DEFAULT_POW: f64 = 0.000_002;
 /// Could not begin: no or a wrong address, no key, no log (`spec/operations.md` §5.1).
@@ -45,7 +43,7 @@ struct Flags {
     mailserver: String,
     /// Also post a marked envelope and read it back from history.
     #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true",
-          hide_default_value = true, value_parser = switch)]
+          hide_default_value = true, value_parser = go_bool)]
     post: bool,
     /// Public chat whose history is asked for.
     #[arg(long, default_value = "status")]
@@ -77,7 +75,7 @@ struct Flags {
     logfile: String,
     /// No colours in the log.
     #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true",
-          hide_default_value = true, value_parser = switch)]
+          hide_default_value = true, value_parser = go_bool)]
     log_without_color: bool,
 }
 

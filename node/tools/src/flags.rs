@@ -1,15 +1,6 @@
-//! What the programs of the reference take from Go's flags: one dash, and words for yes and no.
+//! What the programs of the reference take from Go's flags: one dash. The words for yes and no are `node_config`'s.
 
 use std::ffi::OsString;
-
-/// The words that Go's flags take for yes and no.
-pub(crate) fn switch(text: &str) -> Result<bool, String> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err("want true or false".to_owned()),
-    }
-}
 
 /// Go programs take `-flag` for `--flag`, and `--n` for `-n`.
 pub(crate) fn two_dashes(args: Vec<OsString>) -> impl Iterator<Item = OsString> {
