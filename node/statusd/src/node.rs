@@ -179,16 +179,13 @@ impl Node {
         }
     }
 
-    /// Takes that back and disconnects, unless somebody else wants the node kept; done when it is gone.
-    pub(crate) async fn release_found(&self, peer: &NodeId) {
-        let released = {
-            let mut statics = self.statics.lock();
-            let before = statics.found.len();
-            statics.found.retain(|known| known.public_key.node_id() != *peer);
-            statics.found.len() < before && !statics.has(peer)
-        };
-        if released {
-            self.p2p.remove_peer(peer).await;
+    /// Takes that back and disconnects in the background, unless somebody else wants the node kept.
+    pub(crate) fn release_found(&self, peer: &NodeId) {
+        let mut statics = self.statics.lock();
+        let before = statics.found.len();
+        statics.found.retain(|known| known.public_key.node_id() != *peer);
+        if statics.found.len() < before && !statics.has(peer) {
+            self.p2p.release_peer(peer);
         }
     }
 

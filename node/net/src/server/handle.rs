@@ -5,7 +5,10 @@ use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 use enode::{Endpoint, Enode, EnodeUrl, NodeId, Record, RecordError};
 use tokio::{sync::broadcast, time::timeout};
 
-use super::manager::{Manager, PeerEvent};
+use super::{
+    manager::{Manager, PeerEvent},
+    peers::Entry,
+};
 use crate::{DisconnectReason, LocalHello, PeerInfo, Totals};
 
 /// Controls a running server. Cheap to clone; dropping it does not stop the server.
@@ -88,15 +91,24 @@ impl Handle {
 
     /// Forgets a static peer and, if it is connected, ends its session with Disconnect 0; done when it is gone.
     pub async fn remove_peer(&self, id: &NodeId) {
+        if let Some(entry) = self.let_go(id) {
+            entry.over.cancelled().await;
+        }
+    }
+
+    /// The same, but its session ends in the background.
+    pub fn release_peer(&self, id: &NodeId) {
+        self.let_go(id);
+    }
+
+    /// The session that was told to end.
+    fn let_go(&self, id: &NodeId) -> Option<Entry> {
         let connected = {
             let mut state = self.0.state.lock();
             state.schedule.remove(id);
             state.peers.get(id).cloned()
         };
-        if let Some(entry) = connected {
-            entry.outbox.close(DisconnectReason::Requested);
-            entry.over.cancelled().await;
-        }
+        connected.inspect(|entry| entry.outbox.close(DisconnectReason::Requested))
     }
 
     /// Makes `urls` the static peers: adds what is new, moves what moved, and forgets the rest, whose sessions end with

@@ -9,7 +9,7 @@ use discovery::{
 };
 use enode::NodeId;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Discovery,
@@ -26,8 +26,6 @@ struct Task {
     found: Option<Receiver<Event>>,
     peers: Receiver<PeerEvent>,
     known: HashSet<NodeId>,
-    /// Sessions that are being ended.
-    leaving: TaskTracker,
 }
 
 /// Makes peers of what is found, until the node stops.
@@ -35,15 +33,7 @@ pub(crate) async fn run(discovery: Arc<Discovery>, node: Arc<Node>, stop: Cancel
     let pool = Pool::new(pool_config(&discovery, &node));
     // Subscribed before the first look, so that nobody comes unseen between the two.
     let peers = node.p2p().events();
-    let mut task = Task {
-        discovery,
-        node,
-        pool,
-        found: None,
-        peers,
-        known: HashSet::new(),
-        leaving: TaskTracker::new(),
-    };
+    let mut task = Task { discovery, node, pool, found: None, peers, known: HashSet::new() };
     task.look_again();
     task.pool.start();
     loop {
@@ -56,8 +46,6 @@ pub(crate) async fn run(discovery: Arc<Discovery>, node: Arc<Node>, stop: Cancel
         }
     }
     task.discovery.end().await;
-    task.leaving.close();
-    task.leaving.wait().await;
 }
 
 fn pool_config(discovery: &Discovery, node: &Node) -> PoolConfig {
@@ -154,11 +142,7 @@ impl Task {
                 }),
                 PoolAction::StopSearch(topic) => self.with_driver(|driver| driver.stop_search(&topic)),
                 PoolAction::AddPeer(found) => self.node.keep_found(&found.enode()),
-                PoolAction::RemovePeer(id) => {
-                    let node = Arc::clone(&self.node);
-                    // Ends when the session has, in some seconds.
-                    self.leaving.spawn(async move { node.release_found(&id).await });
-                }
+                PoolAction::RemovePeer(id) => self.node.release_found(&id),
                 PoolAction::CacheChanged(_) => keep = true,
                 PoolAction::MailserverFound(id) => tracing::info!(%id, "a trusted mailserver was found"),
             }
