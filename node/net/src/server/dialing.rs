@@ -1,12 +1,11 @@
 //! Dialing the static peers: wakes when something changed or the next one is due. Facts: `spec/devp2p.md` §3.4.
 
-use std::{io, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
-use enode::{Enode, EnodeUrl, NodeId};
-use tokio::time::timeout;
+use enode::{EnodeUrl, NodeId};
 
 use super::{inbound::establish, manager::Manager};
-use crate::{Error, connection::dial_encrypted, counters::Direction};
+use crate::{connection::dial_encrypted, counters::Direction, resolve::resolve};
 
 /// Starts dials until the server stops.
 pub(crate) async fn dial_loop(manager: Arc<Manager>) {
@@ -48,7 +47,7 @@ async fn dial(guard: Dialing, url: EnodeUrl) {
     manager.counters.dialing();
     // Boxed, as the session is: see inbound connections.
     let connect = Box::pin(async {
-        let enode = resolve(&url, &manager).await?;
+        let enode = resolve(&url, manager.timeouts.dial).await?;
         let encrypted = dial_encrypted(&enode, &manager.key, &manager.timeouts, &manager.budget).await?;
         manager.state.lock().schedule.reached(&guard.id);
         establish(&manager, encrypted, enode, None).await
@@ -70,19 +69,4 @@ async fn dial(guard: Dialing, url: EnodeUrl) {
             tracing::debug!(peer = %guard.id, %error, "dial failed");
         }
     }
-}
-
-/// The first address of a name (`spec/devp2p.md` §1.3), looked up anew for each dial: in a cluster it changes.
-async fn resolve(url: &EnodeUrl, manager: &Manager) -> Result<Enode, Error> {
-    let Some(name) = url.dns_name() else {
-        return url.clone().try_into().map_err(|_| Error::NoAddress);
-    };
-    let lookup = timeout(manager.timeouts.dial, tokio::net::lookup_host((name, 0)));
-    let mut found =
-        lookup.await.map_err(|_| Error::Timeout("name resolution"))?.map_err(Error::io("name resolution"))?;
-    let first = found.next().ok_or_else(|| Error::Io {
-        during: "name resolution",
-        source: io::Error::new(io::ErrorKind::NotFound, "the name has no address"),
-    })?;
-    Ok(url.with_ip(first.ip()))
 }

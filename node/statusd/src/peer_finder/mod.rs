@@ -12,7 +12,6 @@ use discovery::{Config, Handle, Manager, StartError, Stats, Topic};
 use enode::{Endpoint, Enode, EnodeUrl, NodeKey};
 use node_config::{Cidr, DiscoveryConfig};
 use parking_lot::Mutex;
-use tokio::time::timeout;
 
 pub(crate) use task::run;
 
@@ -121,22 +120,12 @@ impl Discovery {
     /// The boot nodes with an address each; names are looked up anew at each start.
     async fn boot_nodes(&self) -> Vec<Enode> {
         let lookups = self.settings.config.boot_nodes.iter().map(|url| async move {
-            let found = resolve(url).await;
-            if let Err(problem) = &found {
-                tracing::warn!(boot_node = %url, problem, "this boot node is left out");
+            let found = devp2p::resolve(url, LOOKUP).await;
+            if let Err(error) = &found {
+                tracing::warn!(boot_node = %url, %error, "this boot node is left out");
             }
             found.ok()
         });
         futures::future::join_all(lookups).await.into_iter().flatten().collect()
     }
-}
-
-async fn resolve(url: &EnodeUrl) -> Result<Enode, String> {
-    let Some(name) = url.dns_name() else {
-        return url.clone().try_into().map_err(|_| "it has no address".to_owned());
-    };
-    let found = timeout(LOOKUP, tokio::net::lookup_host((name, 0))).await;
-    let mut found =
-        found.map_err(|_| "its name was not found in time".to_owned())?.map_err(|error| error.to_string())?;
-    found.next().map(|first| url.with_ip(first.ip())).ok_or_else(|| "its name has no address".to_owned())
 }
