@@ -23,47 +23,63 @@ impl Metrics {
     /// # Errors
     /// A family of one of the names is registered already.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        Self::named("waku", registry)
+    }
+
+    /// Registers the same families for `waku2`, which this node does not speak: they stand at 0 for dashboards that ask
+    /// for them (`spec/operations.md` §3.2).
+    ///
+    /// # Errors
+    /// As [`Self::register`].
+    pub fn register_waku2(registry: &Registry) -> Result<(), prometheus::Error> {
+        Self::named("waku2", registry).map(drop)
+    }
+
+    fn named(protocol: &str, registry: &Registry) -> Result<Self, prometheus::Error> {
         let counter = |name: &str, help: &str| {
-            let counter = IntCounter::new(name, help)?;
+            let counter = IntCounter::new(format!("{protocol}_{name}"), help)?;
             registry.register(Box::new(counter.clone()))?;
             Ok::<_, prometheus::Error>(counter)
         };
         let labelled = |name: &str, help: &str, label: &str| {
-            let counter = IntCounterVec::new(Opts::new(name, help), &[label])?;
+            let counter = IntCounterVec::new(Opts::new(format!("{protocol}_{name}"), help), &[label])?;
             registry.register(Box::new(counter.clone()))?;
             Ok::<_, prometheus::Error>(counter)
         };
         let size = Histogram::with_opts(
-            HistogramOpts::new("waku_envelopes_size_bytes", "Size of processed Waku envelopes in bytes.")
-                .buckets(prometheus::exponential_buckets(256.0, 4.0, 10)?),
+            HistogramOpts::new(
+                format!("{protocol}_envelopes_size_bytes"),
+                "Size of processed Waku envelopes in bytes.",
+            )
+            .buckets(prometheus::exponential_buckets(256.0, 4.0, 10)?),
         )?;
         registry.register(Box::new(size.clone()))?;
         // There is no bridge: its families stand at 0 for dashboards that ask for them.
-        counter("waku_bridge_sent_total", "Number of envelopes bridged from Waku")?;
+        counter("bridge_sent_total", "Number of envelopes bridged from Waku")?;
         counter(
-            "waku_bridge_received_success_total",
+            "bridge_received_success_total",
             "Number of envelopes bridged to Waku and successfully added",
         )?;
         counter(
-            "waku_bridge_received_failure_total",
+            "bridge_received_failure_total",
             "Number of envelopes bridged to Waku and failed to be added",
         )?;
         Ok(Self {
-            received: counter("waku_envelopes_received_total", "Number of envelopes received.")?,
-            rejected: labelled("waku_envelopes_rejected_total", "Number of envelopes rejected.", "reason")?,
+            received: counter("envelopes_received_total", "Number of envelopes received.")?,
+            rejected: labelled("envelopes_rejected_total", "Number of envelopes rejected.", "reason")?,
             cache_failures: labelled(
-                "waku_envelopes_cache_failures_total",
+                "envelopes_cache_failures_total",
                 "Number of envelopes which failed to be cached.",
                 "type",
             )?,
-            cached: labelled("waku_envelopes_cached_total", "Number of envelopes cached.", "cache")?,
+            cached: labelled("envelopes_cached_total", "Number of envelopes cached.", "cache")?,
             size,
             rate_processed: counter(
-                "waku_rate_limits_processed_total",
+                "rate_limits_processed_total",
                 "Number of packets Waku rate limiter processed.",
             )?,
             rate_exceeded: labelled(
-                "waku_rate_limits_exceeded_total",
+                "rate_limits_exceeded_total",
                 "Number of times the Waku rate limits were exceeded",
                 "type",
             )?,
@@ -170,5 +186,16 @@ mod tests {
         assert!(!text.contains("cache=\"miss\""), "labelled series appear with their first use");
         assert!(!text.contains("validated"), "the reference never exports it");
         assert!(Metrics::register(&registry).is_err(), "once a registry");
+    }
+
+    #[test]
+    fn ops_3_2_waku2_families_stand_at_0() {
+        let registry = Registry::new();
+        Metrics::register_waku2(&registry).unwrap();
+        let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+        assert!(
+            text.contains("\nwaku2_envelopes_received_total 0\n")
+                && text.contains("waku2_envelopes_size_bytes_count 0")
+        );
     }
 }

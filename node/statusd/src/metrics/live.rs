@@ -146,26 +146,6 @@ pub(crate) fn discovery(
     Gauges::new(ask, figures)
 }
 
-/// What the reference's second protocol would count, which this node does not speak: its families stand at 0 for
-/// dashboards that ask for them (`spec/operations.md` §3.2).
-pub(crate) fn register_waku2(registry: &prometheus::Registry) -> prometheus::Result<()> {
-    for (name, help) in [
-        ("waku2_envelopes_received_total", "Number of envelopes received."),
-        ("waku2_rate_limits_processed_total", "Number of packets Waku rate limiter processed."),
-        ("waku2_bridge_sent_total", "Number of envelopes bridged from Waku"),
-        ("waku2_bridge_received_success_total", "Number of envelopes bridged to Waku and successfully added"),
-        ("waku2_bridge_received_failure_total", "Number of envelopes bridged to Waku and failed to be added"),
-    ] {
-        registry.register(Box::new(IntCounter::new(name, help)?))?;
-    }
-    let buckets = prometheus::exponential_buckets(256.0, 4.0, 10)?;
-    let size = prometheus::HistogramOpts::new(
-        "waku2_envelopes_size_bytes",
-        "Size of processed Waku envelopes in bytes.",
-    );
-    registry.register(Box::new(prometheus::Histogram::with_opts(size.buckets(buckets))?))
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -218,16 +198,5 @@ mod tests {
         assert_eq!(text(&registry), "");
         *stats.lock() = Some(7);
         assert!(text(&registry).contains("\nx 7\n"));
-    }
-
-    #[test]
-    fn ops_3_2_waku2_families_stand_at_0() {
-        let registry = Registry::new();
-        register_waku2(&registry).unwrap();
-        let text = text(&registry);
-        assert!(
-            text.contains("\nwaku2_envelopes_received_total 0\n")
-                && text.contains("waku2_envelopes_size_bytes_count 0")
-        );
     }
 }

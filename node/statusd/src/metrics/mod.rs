@@ -51,7 +51,7 @@ impl Metrics {
             registry.register(Box::new(gauge.clone()))?;
             Ok(gauge)
         };
-        live::register_waku2(&registry)?;
+        waku::Metrics::register_waku2(&registry)?;
         let ready = gauge("statusd_ready", "1 when the node can serve, else 0.")?;
         let archive = if archive {
             Some(ArchiveGauges {
