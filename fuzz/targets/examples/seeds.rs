@@ -47,9 +47,7 @@ fn main() {
     let endpoint = Endpoint::new("192.0.2.1".parse().unwrap(), 30303, 30301);
     let record = RecordContent::new(3).with_endpoint(&endpoint).sign(&key).unwrap();
     let url: EnodeUrl =
-        format!("enode://{}@192.0.2.1:30303?discport=30301", hex(key.public_key().as_bytes()))
-            .parse()
-            .unwrap();
+        format!("enode://{}@192.0.2.1:30303?discport=30301", key.public_key()).parse().unwrap();
     let (url, text) = (url.to_string(), record.to_string());
     write("enode_url", &[url.as_bytes(), text.as_bytes(), b"enode://00@[::1]:1"]);
     write("node_record", &[&record.encode()]);
@@ -173,8 +171,4 @@ fn datagrams() {
     assert_eq!(bodies.len(), 8, "a body of each type");
     let bodies: Vec<&[u8]> = bodies.values().map(Vec::as_slice).collect();
     write("discovery", &bodies);
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

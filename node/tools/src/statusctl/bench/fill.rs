@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::{
     super::session::Common,
-    Failure, Measuring, Output, Used,
+    Against, Failure, Measuring, Output, Used,
     load::{Maker, topic},
     megabytes,
     meter::{per, rate},
@@ -20,16 +20,6 @@ use super::{
 
 /// Seconds that an envelope still lives when it is sent: the least that survives the way.
 const LEFT: u32 = 20;
-
-#[derive(Debug, Args)]
-pub(super) struct Arguments {
-    #[command(flatten)]
-    common: Common,
-    #[command(flatten)]
-    load: Load,
-    #[command(flatten)]
-    output: Output,
-}
 
 /// What is archived.
 #[derive(Debug, Clone, Args)]
@@ -86,9 +76,9 @@ impl fmt::Display for Report {
     }
 }
 
-pub(super) async fn command(arguments: Arguments) -> Result<(), Failure> {
-    let report = run(&arguments.common, &arguments.load, &arguments.output).await?;
-    arguments.output.print(&report)
+pub(super) async fn command(Against { common, load, output }: Against<Load>) -> Result<(), Failure> {
+    let report = run(&common, &load, &output).await?;
+    output.print(&report)
 }
 
 /// # Errors

@@ -14,20 +14,10 @@ use waku_wire::{Bloom, MessagesRequest};
 
 use super::{
     super::session::{Common, unix_now},
-    Failure, Measuring, Output, Used, connect,
+    Against, Failure, Measuring, Output, Used, connect,
     load::topic,
     meter::{Percentiles, micros, per, percentiles},
 };
-
-#[derive(Debug, Args)]
-pub(super) struct Arguments {
-    #[command(flatten)]
-    common: Common,
-    #[command(flatten)]
-    load: Load,
-    #[command(flatten)]
-    output: Output,
-}
 
 /// How a topic is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -77,9 +67,8 @@ pub(super) struct Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Percentiles { p50, p90, p99, max } = self.latency_milliseconds;
         writeln!(f, "{} queries of {} clients, {} envelopes", self.queries, self.clients, self.envelopes)?;
-        write!(f, "latency      p50 {p50:.3}, p90 {p90:.3}, p99 {p99:.3}, max {max:.3} ms")?;
+        write!(f, "{}", self.latency_milliseconds)?;
         if let Some(cpu) = self.cpu_microseconds_per_query {
             write!(f, "\nnode's CPU   {cpu:.1} µs a query")?;
         }
@@ -87,9 +76,9 @@ impl fmt::Display for Report {
     }
 }
 
-pub(super) async fn command(arguments: Arguments) -> Result<(), Failure> {
-    let report = run(&arguments.common, &arguments.load, &arguments.output).await?;
-    arguments.output.print(&report)
+pub(super) async fn command(Against { common, load, output }: Against<Load>) -> Result<(), Failure> {
+    let report = run(&common, &load, &output).await?;
+    output.print(&report)
 }
 
 pub(super) async fn run(common: &Common, load: &Load, output: &Output) -> Result<Report, Failure> {

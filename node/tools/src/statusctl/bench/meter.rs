@@ -56,6 +56,13 @@ pub(super) struct Percentiles {
     pub(super) max: f64,
 }
 
+impl std::fmt::Display for Percentiles {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { p50, p90, p99, max } = self;
+        write!(f, "latency      p50 {p50:.3}, p90 {p90:.3}, p99 {p99:.3}, max {max:.3} ms")
+    }
+}
+
 /// Percentiles by nearest rank of times in microseconds.
 pub(super) fn percentiles(mut microseconds: Vec<u32>) -> Percentiles {
     microseconds.sort_unstable();

@@ -33,15 +33,26 @@ enum Command {
     /// What the work costs without a node: Keccak and AES per byte, and a bare TCP fan-out of the same packets.
     Floor(floor::Arguments),
     /// One sender, many interested peers: latency, deliveries, packets, and the node's CPU for each.
-    Relay(relay::Arguments),
+    Relay(Against<relay::Load>),
     /// Idle peers: how fast they connect and what each costs.
     Peers(peers::Arguments),
     /// Envelopes into the archive of a mailserver: how many a second, and the node's CPU for each.
-    Fill(fill::Arguments),
+    Fill(Against<fill::Load>),
     /// Queries by topic against what `fill` wrote: latency, and the node's CPU for each.
-    History(history::Arguments),
+    History(Against<history::Load>),
     /// All of it, each against a fresh node that it starts itself, beside its budget.
     Table(table::Arguments),
+}
+
+/// A load on one node.
+#[derive(Debug, Args)]
+struct Against<L: Args> {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    load: L,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// How results are printed, and whose CPU is read.

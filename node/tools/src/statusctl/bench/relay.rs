@@ -20,21 +20,11 @@ use tokio::{
 
 use super::{
     super::session::Common,
-    Failure, Measuring, Output, Used, connect,
+    Against, Failure, Measuring, Output, Used, connect,
     load::{Clock, Maker, Shape, topic},
     megabytes,
     meter::{Percentiles, micros, per, percentiles, rate},
 };
-
-#[derive(Debug, Args)]
-pub(super) struct Arguments {
-    #[command(flatten)]
-    pub(super) common: Common,
-    #[command(flatten)]
-    pub(super) load: Load,
-    #[command(flatten)]
-    pub(super) output: Output,
-}
 
 /// What is sent to whom.
 #[derive(Debug, Clone, Args)]
@@ -83,13 +73,12 @@ pub(super) struct Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Percentiles { p50, p90, p99, max } = self.latency_milliseconds;
         writeln!(
             f,
             "{} envelopes to {} peers ({} more connected) in {:.2} s",
             self.sent, self.peers, self.bystanders, self.seconds
         )?;
-        writeln!(f, "latency      p50 {p50:.3}, p90 {p90:.3}, p99 {p99:.3}, max {max:.3} ms")?;
+        writeln!(f, "{}", self.latency_milliseconds)?;
         write!(
             f,
             "deliveries   {}, {} missing, {:.0} a second, in {} packets",
@@ -111,9 +100,9 @@ impl fmt::Display for Report {
     }
 }
 
-pub(super) async fn command(arguments: Arguments) -> Result<(), Failure> {
-    let report = run(&arguments.common, &arguments.load, &arguments.output).await?;
-    arguments.output.print(&report)?;
+pub(super) async fn command(Against { common, load, output }: Against<Load>) -> Result<(), Failure> {
+    let report = run(&common, &load, &output).await?;
+    output.print(&report)?;
     if report.missing > 0 {
         Err(Failure::TooFew(report.deliveries, report.deliveries + report.missing))
     } else {

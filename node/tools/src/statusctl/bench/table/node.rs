@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use enode::{EnodeUrl, NodeKey};
+use enode::{Endpoint, Enode, EnodeUrl, NodeKey};
 use serde_json::json;
 
 use super::super::Failure;
@@ -69,11 +69,8 @@ impl Node {
             Ok(Err(line)) => return Err(end(child, failed("did not start:", &line))),
             Err(_) => return Err(end(child, failed("did not start in a minute:", &"no word"))),
         };
-        let enode = format!("enode://{}@{address}", hex::encode(key.public_key().as_bytes()));
-        let enode = match enode.parse() {
-            Ok(enode) => enode,
-            Err(error) => return Err(end(child, failed("no enode of", &error))),
-        };
+        let endpoint = Endpoint::new(address.ip(), address.port(), address.port());
+        let enode = Enode { public_key: key.public_key(), endpoint: Some(endpoint) }.into();
         Ok(Self { child, enode, _directory: directory })
     }
 

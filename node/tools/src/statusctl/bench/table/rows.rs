@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use futures::future::BoxFuture;
-
 use super::{
     super::{
         Failure, Output, Process,
@@ -21,13 +19,25 @@ use crate::statusctl::session::Common;
 /// For everything that is waited for in a run.
 const PATIENCE: f64 = 60.0;
 
-type Run = for<'a> fn(&'a Row, &'a Arguments) -> BoxFuture<'a, Result<Vec<Line>, Failure>>;
+/// What a row runs.
+enum Work {
+    Idle,
+    Latency(Load),
+    /// Many envelopes a packet.
+    Batched(Load),
+    /// One envelope a packet.
+    Single(Load),
+    Burst(Load),
+    /// Alone, and among so many that want something else.
+    Among(Load, u32),
+    Many(Load),
+    Archive,
+}
 
 /// One row.
 pub(super) struct Row {
     name: &'static str,
-    load: Option<Load>,
-    run: Run,
+    work: Work,
 }
 
 impl Row {
@@ -35,8 +45,17 @@ impl Row {
         self.name
     }
 
-    pub(super) fn run<'a>(&'a self, arguments: &'a Arguments) -> BoxFuture<'a, Result<Vec<Line>, Failure>> {
-        (self.run)(self, arguments)
+    pub(super) async fn run(&self, arguments: &Arguments) -> Result<Vec<Line>, Failure> {
+        match &self.work {
+            Work::Idle => idle(self, arguments).await,
+            Work::Latency(load) => latency(self, load, arguments).await,
+            Work::Batched(load) => batched(self, load, arguments).await,
+            Work::Single(load) => single(self, load, arguments).await,
+            Work::Burst(load) => burst(self, load, arguments).await,
+            Work::Among(load, bystanders) => among(self, load, *bystanders, arguments).await,
+            Work::Many(load) => many(self, load, arguments).await,
+            Work::Archive => archive(self, arguments).await,
+        }
     }
 
     fn at_most(&self, figure: &'static str, unit: &'static str, measured: f64, budget: f64) -> Line {
@@ -57,10 +76,6 @@ impl Row {
     fn at_least(&self, figure: &'static str, unit: &'static str, measured: f64, budget: f64) -> Line {
         Line { at_least: true, within: measured >= budget, ..self.at_most(figure, unit, measured, budget) }
     }
-
-    fn load(&self) -> Result<&Load, Failure> {
-        self.load.as_ref().ok_or_else(|| Failure::Local(format!("row {} has no load", self.name)))
-    }
 }
 
 fn load(peers: u32, rate: u32, count: u32, per_packet: u32) -> Load {
@@ -69,23 +84,19 @@ fn load(peers: u32, rate: u32, count: u32, per_packet: u32) -> Load {
 }
 
 pub(super) fn all() -> Vec<Row> {
-    let row = |name, load, run| Row { name, load, run };
+    let row = |name, work| Row { name, work };
     vec![
-        row("idle", None, |row, arguments| Box::pin(idle(row, arguments))),
-        row("relay 10 peers × 200/s: latency", Some(load(10, 200, 2000, 1)), |r, a| Box::pin(latency(r, a))),
-        row("relay 10 × 200/s in 20 packets/s", Some(load(10, 200, 2000, 10)), |r, a| {
-            Box::pin(batched(r, a))
-        }),
-        row("relay 50 × 100/s in 20 packets/s", Some(load(50, 100, 1000, 5)), |r, a| {
-            Box::pin(batched(r, a))
-        }),
-        row("relay 10 × 200/s, one a packet", Some(load(10, 200, 2000, 1)), |r, a| Box::pin(single(r, a))),
-        row("relay 50 × 100/s, one a packet", Some(load(50, 100, 1000, 1)), |r, a| Box::pin(single(r, a))),
-        row("burst of 20k × 10 peers", Some(load(10, 0, 20_000, 100)), |r, a| Box::pin(burst(r, a))),
-        row("10 interested among 500", Some(load(10, 200, 2000, 1)), |r, a| Box::pin(among(r, a, 490))),
-        row("10 interested among 1000", Some(load(10, 200, 2000, 1)), |r, a| Box::pin(among(r, a, 990))),
-        row("20/s to 2000 peers", Some(load(2000, 20, 200, 1)), |r, a| Box::pin(many(r, a))),
-        row("fill and history", None, |row, arguments| Box::pin(archive(row, arguments))),
+        row("idle", Work::Idle),
+        row("relay 10 peers × 200/s: latency", Work::Latency(load(10, 200, 2000, 1))),
+        row("relay 10 × 200/s in 20 packets/s", Work::Batched(load(10, 200, 2000, 10))),
+        row("relay 50 × 100/s in 20 packets/s", Work::Batched(load(50, 100, 1000, 5))),
+        row("relay 10 × 200/s, one a packet", Work::Single(load(10, 200, 2000, 1))),
+        row("relay 50 × 100/s, one a packet", Work::Single(load(50, 100, 1000, 1))),
+        row("burst of 20k × 10 peers", Work::Burst(load(10, 0, 20_000, 100))),
+        row("10 interested among 500", Work::Among(load(10, 200, 2000, 1), 490)),
+        row("10 interested among 1000", Work::Among(load(10, 200, 2000, 1), 990)),
+        row("20/s to 2000 peers", Work::Many(load(2000, 20, 200, 1))),
+        row("fill and history", Work::Archive),
     ]
 }
 
@@ -98,8 +109,7 @@ fn output(node: &Node) -> Output {
 }
 
 /// The reports of all runs, each on a fresh node, and the floors between them.
-async fn runs(row: &Row, arguments: &Arguments, bystanders: u32) -> Result<(Vec<Report>, Vec<f64>), Failure> {
-    let load = Load { bystanders, ..row.load()?.clone() };
+async fn runs(load: &Load, arguments: &Arguments) -> Result<(Vec<Report>, Vec<f64>), Failure> {
     let (mut reports, mut floors) = (Vec::new(), Vec::new());
     for _ in 0..arguments.runs {
         if load.peers <= 100 {
@@ -108,8 +118,8 @@ async fn runs(row: &Row, arguments: &Arguments, bystanders: u32) -> Result<(Vec<
             let floor = tokio::task::spawn_blocking(move || floor::run(&floor));
             floors.push(floor.await.map_err(|e| Failure::Local(e.to_string()))??.microseconds_per_delivery);
         }
-        let node = Node::start(&arguments.statusd, load.peers + bystanders, false)?;
-        let report = Box::pin(relay::run(&common(&node), &load, &output(&node))).await?;
+        let node = Node::start(&arguments.statusd, load.peers + load.bystanders, false)?;
+        let report = Box::pin(relay::run(&common(&node), load, &output(&node))).await?;
         if report.missing > 0 {
             return Err(Failure::TooFew(report.deliveries, report.deliveries + report.missing));
         }
@@ -126,8 +136,8 @@ fn cpu_per_delivery(reports: &[Report]) -> f64 {
     figure(reports, |r| r.cpu_microseconds_per_delivery.unwrap_or(f64::NAN))
 }
 
-async fn latency(row: &Row, arguments: &Arguments) -> Result<Vec<Line>, Failure> {
-    let (reports, _) = runs(row, arguments, 0).await?;
+async fn latency(row: &Row, load: &Load, arguments: &Arguments) -> Result<Vec<Line>, Failure> {
+    let (reports, _) = runs(load, arguments).await?;
     let p50 = figure(&reports, |r| r.latency_milliseconds.p50);
     let p99 = figure(&reports, |r| r.latency_milliseconds.p99);
     Ok(vec![
@@ -138,21 +148,21 @@ async fn latency(row: &Row, arguments: &Arguments) -> Result<Vec<Line>, Failure>
 
 /// 12 µs a packet written and 1.3 µs a delivery.
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
-async fn batched(row: &Row, arguments: &Arguments) -> Result<Vec<Line>, Failure> {
-    let (reports, floors) = runs(row, arguments, 0).await?;
+async fn batched(row: &Row, load: &Load, arguments: &Arguments) -> Result<Vec<Line>, Failure> {
+    let (reports, floors) = runs(load, arguments).await?;
     let budget = figure(&reports, |r| 12.0 * r.packets as f64 / r.deliveries as f64 + 1.3);
     let line = row.at_most("CPU a delivery", "µs", cpu_per_delivery(&reports), budget);
     Ok(vec![Line { floor: Some(median(floors)), reference: Some("16–29"), ..line }])
 }
 
-async fn single(row: &Row, arguments: &Arguments) -> Result<Vec<Line>, Failure> {
-    let (reports, floors) = runs(row, arguments, 0).await?;
+async fn single(row: &Row, load: &Load, arguments: &Arguments) -> Result<Vec<Line>, Failure> {
+    let (reports, floors) = runs(load, arguments).await?;
     let line = row.at_most("CPU a delivery", "µs", cpu_per_delivery(&reports), 14.0);
     Ok(vec![Line { floor: Some(median(floors)), reference: Some("34–62"), ..line }])
 }
 
-async fn burst(row: &Row, arguments: &Arguments) -> Result<Vec<Line>, Failure> {
-    let (reports, floors) = runs(row, arguments, 0).await?;
+async fn burst(row: &Row, load: &Load, arguments: &Arguments) -> Result<Vec<Line>, Failure> {
+    let (reports, floors) = runs(load, arguments).await?;
     let resident = figure(&reports, |r| r.used.map_or(f64::NAN, |used| megabytes(used.resident_bytes)));
     Ok(vec![
         Line {
@@ -164,16 +174,16 @@ async fn burst(row: &Row, arguments: &Arguments) -> Result<Vec<Line>, Failure> {
     ])
 }
 
-async fn among(row: &Row, arguments: &Arguments, bystanders: u32) -> Result<Vec<Line>, Failure> {
-    let (alone, _) = runs(row, arguments, 0).await?;
-    let (among, _) = runs(row, arguments, bystanders).await?;
+async fn among(row: &Row, load: &Load, bystanders: u32, arguments: &Arguments) -> Result<Vec<Line>, Failure> {
+    let (alone, _) = runs(load, arguments).await?;
+    let (among, _) = runs(&Load { bystanders, ..load.clone() }, arguments).await?;
     let cpu = |reports: &[Report]| figure(reports, |r| r.cpu_microseconds_per_envelope.unwrap_or(f64::NAN));
     let line = row.at_most("CPU, of 10 alone", "×", cpu(&among) / cpu(&alone), 1.2);
     Ok(vec![Line { reference: Some("11.5"), ..line }])
 }
 
-async fn many(row: &Row, arguments: &Arguments) -> Result<Vec<Line>, Failure> {
-    let (reports, _) = runs(row, arguments, 0).await?;
+async fn many(row: &Row, load: &Load, arguments: &Arguments) -> Result<Vec<Line>, Failure> {
+    let (reports, _) = runs(load, arguments).await?;
     let delivered = figure(&reports, |r| r.deliveries_per_second);
     // The last envelope is sent half a period before the time is over.
     Ok(vec![row.at_least("deliveries", "1/s", delivered, 38_000.0)])
