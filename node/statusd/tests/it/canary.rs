@@ -11,8 +11,7 @@ use crate::{
 };
 
 async fn check(node: &Statusd, check: Check) -> Report {
-    let public = node.rpc("admin_nodeInfo", json!([]))["enode"].as_str().unwrap().to_owned();
-    let url = format!("{public}@{}", node.p2p).parse().unwrap();
+    let url = node.enode().parse().unwrap();
     let mailbox = SymmetricKey::from_password(DEFAULT_MAILSERVER_PASSWORD);
     run(&Config::new(url, check, NodeKey::generate(), mailbox)).await
 }

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::program::{SOON, Setup, Statusd, until};
+use crate::program::{SOON, Setup, until};
 
 const VERSIONS_AND_SNAPPY: [(&str, &str); 4] =
     [("0", "-snappy=true"), ("0", "-snappy=false"), ("1", "-snappy=true"), ("1", "-snappy=false")];
@@ -54,18 +54,13 @@ impl Drop for Serving {
     }
 }
 
-fn enode(node: &Statusd) -> String {
-    let public = node.rpc("admin_nodeInfo", json!([]))["enode"].as_str().unwrap().to_owned();
-    format!("{public}@{}", node.p2p)
-}
-
 /// `spec/waku-mailserver.md` §4.1, `spec/devp2p.md` §2.5: what the peer sends is taken, what it waits for comes, and nothing
 /// else does. A node asks no peer for history and never changes its settings, so 22 and 126 go one way here; the other
 /// way is shown with the node's client, in `node/tools`.
 #[test]
 fn every_packet_is_exchanged() {
     let node = Setup::default().start();
-    let enode = enode(&node);
+    let enode = node.enode();
     for (version, snappy) in VERSIONS_AND_SNAPPY {
         let said = peer(&["exchange", &enode, "-waku", version, snappy]).pop().unwrap();
         let expected = json!({
@@ -91,7 +86,7 @@ fn gossip_goes_both_ways_when_the_node_dials() {
             node.rpc("admin_peers", json!([])).get(0).cloned()
         });
         assert_eq!(seen["caps"], json!([format!("waku/{version}")]));
-        let enode = enode(&node);
+        let enode = node.enode();
         let to_node = peer(&["post", &enode, "-topic", "01020304", "-confirm"]).remove(0);
         assert_eq!(serving.line()["raw"], to_node["raw"], "waku/{version} {snappy}");
         let to_peer =

@@ -89,9 +89,7 @@ fn is_one_mesh(nodes: &HashMap<String, Statusd>) -> bool {
 }
 
 async fn client(node: &Statusd, options: Options) -> Client {
-    let public = node.rpc("admin_nodeInfo", json!([]))["enode"].as_str().unwrap().to_owned();
-    let public = public.split('@').next().unwrap();
-    let enode: EnodeUrl = format!("{public}@{}", node.p2p).parse().unwrap();
+    let enode: EnodeUrl = node.enode().parse().unwrap();
     Client::connect(&enode, &NodeKey::generate(), &options).await.unwrap()
 }
 

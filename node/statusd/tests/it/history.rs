@@ -21,8 +21,7 @@ fn topic() -> Topic {
 }
 
 pub(crate) async fn connect(node: &Statusd) -> Client {
-    let public = node.rpc("admin_nodeInfo", json!([]))["enode"].as_str().unwrap().to_owned();
-    let url = format!("{public}@{}", node.p2p).parse().unwrap();
+    let url = node.enode().parse().unwrap();
     Client::connect(&url, &NodeKey::generate(), &Options::quiet()).await.unwrap()
 }
 

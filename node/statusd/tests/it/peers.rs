@@ -12,8 +12,7 @@ fn two_nodes_connect_as_static_peers_and_see_each_other() {
     let (one, mut two) = (Setup::default(), Setup::default());
     let first = one.start();
     let id = |node: &crate::program::Statusd| node.rpc("admin_nodeInfo", json!([]))["id"].clone();
-    let public = first.rpc("admin_nodeInfo", json!([]))["enode"].as_str().unwrap().to_owned();
-    let enode = format!("{public}@{}", first.p2p);
+    let enode = first.enode();
     two.config["ClusterConfig"] = json!({"Enabled": true, "StaticNodes": [enode]});
     let second = two.start();
     let there =
@@ -54,8 +53,7 @@ const UNKNOWN: u64 = 99;
 
 /// A peer that announced no options and read the node's status.
 async fn greet(node: &Statusd) -> Peer {
-    let public = node.rpc("admin_nodeInfo", json!([]))["enode"].as_str().unwrap().to_owned();
-    let enode: Enode = format!("{public}@{}", node.p2p).parse().unwrap();
+    let enode: Enode = node.enode().parse().unwrap();
     let hello = LocalHello {
         name: "Test/v1/linux-amd64/rust".to_owned(),
         offers: vec![Offer { capability: Capability::new("waku", 1), length: 128 }],

@@ -148,6 +148,12 @@ impl Statusd {
         response["result"].clone()
     }
 
+    /// Its enode at the listener's address: nothing is advertised on loopback.
+    pub(crate) fn enode(&self) -> String {
+        let public = self.rpc("admin_nodeInfo", json!([]))["enode"].as_str().unwrap().to_owned();
+        format!("{public}@{}", self.p2p)
+    }
+
     /// Sends a signal by name.
     pub(crate) fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();

@@ -119,8 +119,7 @@ fn a_changed_advertised_address_takes_effect() {
 fn devp2p_3_6_static_and_trusted_nodes_of_the_data_directory_are_read_and_read_again() {
     let (one, two) = (Setup::default(), Setup::default());
     let first = one.start();
-    let public = first.rpc("admin_nodeInfo", json!([]))["enode"].as_str().unwrap().to_owned();
-    let list = json!([format!("{public}@{}", first.p2p)]).to_string();
+    let list = json!([first.enode()]).to_string();
     let directory = two.path("data/Statusd");
     fs::create_dir_all(&directory).unwrap();
     fs::write(directory.join("static-nodes.json"), &list).unwrap();

@@ -179,8 +179,7 @@ fn ops_4_6_the_seeds_script_lines_work_unchanged() {
 fn ops_2_2_a_removed_peer_is_disconnected_and_stays_away() {
     let (one, two) = (Setup::default(), Setup::default());
     let (first, second) = (one.start(), two.start());
-    let public = first.rpc("admin_nodeInfo", json!([]))["enode"].as_str().unwrap().to_owned();
-    let enode = format!("{public}@{}", first.p2p);
+    let enode = first.enode();
     assert_eq!(second.rpc("admin_addPeer", json!([enode])), true);
     crate::program::until("a peer", crate::program::SOON, || {
         second.rpc("admin_peers", json!([])).get(0).cloned()

@@ -26,8 +26,7 @@ fn relay() -> Setup {
 }
 
 fn connect(from: &Statusd, to: &Statusd) -> String {
-    let public = to.rpc("admin_nodeInfo", json!([]))["enode"].as_str().unwrap().to_owned();
-    let enode = format!("{public}@{}", to.p2p);
+    let enode = to.enode();
     let id = to.rpc("admin_nodeInfo", json!([]))["id"].clone();
     assert_eq!(from.rpc("admin_addPeer", json!([enode])), true);
     until("a peer", SOON, || {
