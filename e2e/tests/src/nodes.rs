@@ -5,9 +5,10 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams};
 use serde_json::{Value, json};
+use tokio::net::TcpStream;
 
 use crate::env::Env;
-use crate::wait::within;
+use crate::wait::{eventually, within};
 
 /// A `StatusNode` in a test's namespace.
 pub struct Node<'a> {
@@ -44,10 +45,11 @@ impl Env {
         self.try_apply(name, spec).await.expect("the StatusNode is accepted")
     }
 
-    /// Applies a `StatusNode` and waits until it is Ready.
+    /// Applies a `StatusNode` and waits until it is Ready and can be reached.
     pub async fn ready(&self, name: &str, spec: Value) -> Node<'_> {
         let node = self.apply(name, spec).await;
         node.wait_ready().await;
+        node.wait_reachable().await;
         node
     }
 }
@@ -92,6 +94,18 @@ impl Node<'_> {
     /// Waits until Ready is true at the present generation.
     pub async fn wait_ready(&self) {
         self.wait_condition("Ready", "True", Duration::from_secs(180)).await;
+    }
+
+    /// Waits until each public address passes connections: a load balancer's own checks come after readiness.
+    async fn wait_reachable(&self) {
+        for replica in self.replicas().await {
+            let external = &replica["external"];
+            if let (Some(address), Some(port)) = (external["address"].as_str(), external["tcpPort"].as_u64())
+            {
+                let address = format!("{address}:{port}");
+                eventually(&format!("{address} passes connections"), || TcpStream::connect(&address)).await;
+            }
+        }
     }
 
     /// `status.nodes`, in order of ordinals.
