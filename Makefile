@@ -30,7 +30,7 @@ fmt: ## format Rust and Go
 lint: ## formatting and lints, warnings denied
 	@scripts/lint.sh
 
-bench: ## what the node costs on this machine, beside its budgets (20 to 30 minutes; ROW=text runs the rows that match)
+bench: ## what the node costs on this machine, beside its budgets (takes long; ROW=text runs the rows that match)
 	@scripts/bench.sh $(if $(ROW),--row "$(ROW)")
 
 fuzz: ## every fuzz target for FOR seconds (600), TARGET=name for one (needs nightly and cargo-fuzz)

@@ -8,7 +8,7 @@ build_rust() {
   # One invocation for all, tests included: with any other choice the dependencies have other features, and most of them
   # (RocksDB not) would be built again when one of the two commands follows the other.
   # Cargo prints each crate as it is compiled; on a terminal with a progress bar.
-  say "rust: $(first "$CARGO_TARGET_DIR/release/statusd" "first build, RocksDB and the Kubernetes client included: 15 to 25 minutes on two cores")"
+  say "rust: $(first "$CARGO_TARGET_DIR/release/statusd" "first build, RocksDB and the Kubernetes client included: 20 to 30 minutes on two cores")"
   local start=$SECONDS
   (cd "$REPO" && cargo build --release --locked --workspace --all-targets) || die "the Rust build failed; see above"
   say "rust: done in $((SECONDS - start)) s"
@@ -35,7 +35,7 @@ jobs=()
 for part in "$@"; do
   case $part in
     rust) build_rust & jobs+=($!) ;;
-    cluster) step build-cluster "$(first "$BIN/status-cluster" "first build of Kubernetes and etcd: 6 to 9 minutes on two cores")" build_cluster & jobs+=($!) ;;
+    cluster) step build-cluster "$(first "$BIN/status-cluster" "first build of Kubernetes and etcd: 6 to 12 minutes on two cores")" build_cluster & jobs+=($!) ;;
     peers) step build-peers "$(first "$BIN/status-peer" "first build of the independent peers: 1 to 2 minutes")" build_peers & jobs+=($!) ;;
     *) die "unknown part '$part'; parts are rust, cluster, peers" ;;
   esac

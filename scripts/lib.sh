@@ -15,6 +15,7 @@ mkdir -p "$BIN" "$IMAGES"
 OPERATOR_NAMESPACE=status-system
 SAMPLE_NAMESPACE=status
 SAMPLE_NAME=mail
+GO_MODULES=(e2e/cluster e2e/peers e2e/discv5)
 # Label of the namespaces that `make up` made.
 MADE_BY_UP=status.im/made-by-make-up
 

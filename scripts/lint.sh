@@ -4,7 +4,7 @@
 "$REPO/scripts/deps.sh" build
 cd "$REPO"
 cargo fmt --all --check || die "run: make fmt"
-unformatted=$(gofmt -l e2e/cluster e2e/peers e2e/discv5); [ -z "$unformatted" ] || die "run: make fmt (differs: $unformatted)"
+unformatted=$(gofmt -l "${GO_MODULES[@]}"); [ -z "$unformatted" ] || die "run: make fmt (differs: $unformatted)"
 for script in scripts/*.sh scripts/rootfs/*.sh node/packaging/*.sh operator/packaging/*.sh; do bash -n "$script"; done
 scripts/refusals.sh
 # Cargo reads every member of the workspace, also to build one: an image is built from all of them.
@@ -14,4 +14,4 @@ done
 # Always the whole workspace: another choice of packages means another set of features, and another build of the dependencies.
 cargo clippy --release --locked --workspace --all-targets -- -D warnings
 cargo clippy --release --locked --workspace --test e2e -- -D warnings
-for module in e2e/cluster e2e/peers e2e/discv5; do (cd $module && CGO_ENABLED=0 go vet -trimpath ./...); done
+for module in "${GO_MODULES[@]}"; do (cd "$module" && CGO_ENABLED=0 go vet -trimpath ./...); done

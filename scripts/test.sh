@@ -9,9 +9,7 @@ export STATUS_PEER_BIN=$BIN/status-peer STATUS_DISCV5_BIN=$BIN/status-discv5 STA
 say "unit tests (Rust)"
 (cd "$REPO" && cargo test --release --locked --workspace)
 say "unit tests (Go)"
-(cd "$REPO/e2e/cluster" && CGO_ENABLED=0 go test -trimpath ./...)
-(cd "$REPO/e2e/peers" && CGO_ENABLED=0 go test -trimpath ./...)
-(cd "$REPO/e2e/discv5" && CGO_ENABLED=0 go test -trimpath ./...)
+for module in "${GO_MODULES[@]}"; do (cd "$REPO/$module" && CGO_ENABLED=0 go test -trimpath ./...); done
 
 "$REPO/scripts/rocksdb-free.sh"
 "$REPO/scripts/images.sh"
