@@ -70,7 +70,9 @@ pub fn request(data: &[u8]) {
     let data = Bytes::copy_from_slice(data);
     let _ = P2pRequest::decode(&data);
     if let Ok(request) = MessagesRequest::decode(&data) {
-        assert_eq!(MessagesRequest::decode(&request.encode()), Ok(request));
+        // Topics of a wrong length are counted and not kept.
+        let again = MessagesRequest { ignored_topics: 0, ..request };
+        assert_eq!(MessagesRequest::decode(&again.encode()), Ok(again));
     }
 }
 
