@@ -58,6 +58,7 @@ fn main() {
     let live =
         br#"{"advertise":{"ip":"192.0.2.1","tcp":30303,"udp":30303},"staticPeers":[],"trustedPeers":[]}"#;
     write("live_file", &[live, b"{}"]);
+    calls();
 }
 
 fn transport(key: &NodeKey) {
@@ -171,4 +172,18 @@ fn datagrams() {
     assert_eq!(bodies.len(), 8, "a body of each type");
     let bodies: Vec<&[u8]> = bodies.values().map(Vec::as_slice).collect();
     write("discovery", &bodies);
+}
+
+/// Calls of the kinds that the node has: one, a batch, a notification, and some that are refused.
+fn calls() {
+    let one =
+        br#"{"jsonrpc":"2.0","id":67,"method":"admin_addPeer","params":["enode://00@127.0.0.1:30303"]}"#;
+    let batch = br#"[{"id":"a","method":"rpc_modules"},{"id":null,"method":"waku_post","params":[{"ttl":7}]},{"method":"x"}]"#;
+    let hex = br#"{"id":1.50,"method":"web3_sha3","params":["0x68656c6c6f",7]}"#;
+    let texts = br#"{"id":true,"method":"wakuext_x","params":[["a","b"],false]}"#;
+    let refused = br#"{"id":{},"method":"","params":{"a":1}}"#;
+    write("rpc_body", &[one, batch, hex, texts, refused, b"[]", b"{"]);
+    let stream = [&one[..], b"\n", batch, b" ", hex, b"\r\n\r\n"].concat();
+    let long = [&b"[\""[..], &[b'x'; 300], b"\"]"].concat();
+    write("rpc_stream", &[&stream, &long, br#"{"a":"}\"]{","b":[1,{"c":"\\"}]}[]"#, b"null"]);
 }

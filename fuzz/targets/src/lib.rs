@@ -10,6 +10,7 @@
 mod config;
 mod datagram;
 mod identity;
+mod rpc;
 mod transport;
 mod waku;
 
@@ -49,4 +50,6 @@ targets!(
     config::config_file,
     config::live_file,
     datagram::discovery,
+    rpc::rpc_body,
+    rpc::rpc_stream,
 );

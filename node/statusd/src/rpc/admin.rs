@@ -7,12 +7,11 @@ use std::sync::Arc;
 
 use enode::EnodeUrl;
 use futures::{FutureExt as _, StreamExt as _};
+use json_rpc::{Args, failure};
 use jsonrpsee::{core::RegisterMethodError, types::ErrorObjectOwned};
 
 use super::{
     Backend,
-    args::Args,
-    dispatch::failure,
     registry::{Access, Kind, Param, Registry, Spec},
 };
 

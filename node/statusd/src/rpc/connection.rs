@@ -3,11 +3,12 @@
 
 use std::{future::Future, time::Duration};
 
+use json_rpc::{Received, parse_error};
 use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    dispatch::{Authorized, Rpc, parse_error},
+    dispatch::{Authorized, Rpc},
     subscriptions::Subscriptions,
 };
 
@@ -21,15 +22,6 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 /// Longest time for what is still queued when the client says no more.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Something that came in.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Received {
-    /// One request or batch.
-    Request(Vec<u8>),
-    /// Bytes that cannot become one; nothing that follows can be understood.
-    Malformed,
-}
 
 /// The receiving half of a connection.
 pub(super) trait Incoming: Send {

@@ -2,12 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
+use json_rpc::Received;
 use serde_json::{Value, json};
 use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    connection::{self, Incoming, Outgoing, Received},
+    connection::{self, Incoming, Outgoing},
     dispatch::Authorized,
     testing,
 };

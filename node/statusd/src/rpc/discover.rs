@@ -28,7 +28,7 @@ fn method(spec: &Spec) -> Value {
         "summary": spec.summary,
         "paramStructure": "by-position",
         "params": spec.params.iter().map(param).collect::<Value>(),
-        "result": {"name": "result", "schema": spec.result.schema()},
+        "result": {"name": "result", "schema": schema(spec.result)},
         "x-privileged": spec.access == Access::Privileged,
     })
 }
@@ -43,19 +43,17 @@ fn subscription(subscription: &Subscription) -> Value {
 }
 
 fn param(param: &Param) -> Value {
-    json!({"name": param.name, "required": param.required, "schema": param.kind.schema()})
+    json!({"name": param.name, "required": param.required, "schema": schema(param.kind)})
 }
 
-impl Kind {
-    fn schema(self) -> Value {
-        match self {
-            Self::Boolean => json!({"type": "boolean"}),
-            Self::Number => json!({"type": "number"}),
-            Self::Text => json!({"type": "string"}),
-            Self::Texts => json!({"type": "array", "items": {"type": "string"}}),
-            Self::Array => json!({"type": "array"}),
-            Self::Object => json!({"type": "object"}),
-            Self::Null => json!({"type": "null"}),
-        }
+fn schema(kind: Kind) -> Value {
+    match kind {
+        Kind::Boolean => json!({"type": "boolean"}),
+        Kind::Number => json!({"type": "number"}),
+        Kind::Text => json!({"type": "string"}),
+        Kind::Texts => json!({"type": "array", "items": {"type": "string"}}),
+        Kind::Array => json!({"type": "array"}),
+        Kind::Object => json!({"type": "object"}),
+        Kind::Null => json!({"type": "null"}),
     }
 }

@@ -6,21 +6,19 @@
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use futures::FutureExt as _;
+use json_rpc::{Args, Body, Call, crashed, error, failure, fault, invalid};
 use jsonrpsee::{
     ConnectionId, Extensions, MethodCallback,
     types::{ErrorObjectOwned, Id, Params},
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Value, value::RawValue};
 
 use super::{
-    args::{Args, invalid},
     registry::{Access, Registry},
     subscriptions::Subscriptions,
 };
 
-/// Most calls of one batch; the reference has no bound.
-pub(super) const MAX_BATCH: usize = 1000;
 /// Most bytes of one result, and of all answers of one batch.
 const MAX_RESULT_BYTES: usize = 5 * 1024 * 1024;
 const UNAUTHORIZED: &str = "unauthorized: this method needs the header \"Authorization: Bearer <token>\" with the token in RPCTokenFile";
@@ -32,27 +30,6 @@ pub(crate) struct Authorized(pub(crate) bool);
 /// Answers requests of one transport. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Rpc(Arc<Registry>);
-
-/// One request, as far as it could be understood. `None` is an absent key.
-#[derive(Deserialize)]
-struct Request<'a> {
-    #[serde(borrow, default, deserialize_with = "present")]
-    id: Option<&'a RawValue>,
-    #[serde(default)]
-    method: Option<String>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    params: Option<&'a RawValue>,
-}
-
-/// Keeps an explicit `null` apart from an absent key.
-fn present<'de: 'a, 'a, D: serde::Deserializer<'de>>(d: D) -> Result<Option<&'a RawValue>, D::Error> {
-    <&RawValue>::deserialize(d).map(Some)
-}
-
-/// The answer to a body that is no JSON.
-pub(super) fn parse_error() -> String {
-    error(None, &fault(-32700, "parse error"))
-}
 
 impl Rpc {
     pub(super) fn new(registry: Registry) -> Self {
@@ -67,23 +44,11 @@ impl Rpc {
         authorized: Authorized,
         mut subscriptions: Option<&mut Subscriptions>,
     ) -> Option<String> {
-        let mut values = serde_json::Deserializer::from_slice(body).into_iter::<&RawValue>();
-        let Some(Ok(value)) = values.next() else { return Some(parse_error()) };
-        if !value.get().starts_with('[') {
-            return self.one(value, authorized, subscriptions).await;
-        }
-        let Ok(calls) = serde_json::from_str::<Vec<&RawValue>>(value.get()) else {
-            return Some(parse_error());
+        let calls = match Body::parse(body) {
+            Ok(Body::One(call)) => return self.one(call, authorized, subscriptions).await,
+            Ok(Body::Batch(calls)) => calls,
+            Err(refusal) => return Some(refusal),
         };
-        if calls.is_empty() {
-            return Some(error(None, &fault(-32600, "empty batch")));
-        }
-        if calls.len() > MAX_BATCH {
-            return Some(error(
-                None,
-                &fault(-32600, format!("batch too large, want at most {MAX_BATCH} calls")),
-            ));
-        }
         let mut answers = Vec::with_capacity(calls.len());
         let mut bytes = 0;
         for call in calls {
@@ -105,22 +70,15 @@ impl Rpc {
         authorized: Authorized,
         subscriptions: Option<&mut Subscriptions>,
     ) -> Option<String> {
-        let bad = || fault(-32600, "invalid request");
-        let Ok(request) = serde_json::from_str::<Request<'_>>(text.get()) else {
-            return Some(error(None, &bad()));
+        let Call { id, method, params } = match Call::parse(text) {
+            Ok(call) => call,
+            Err(refusal) => return Some(refusal),
         };
-        let id = request.id.filter(|id| !id.get().starts_with(['{', '[']));
-        let Some(method) = request.method.as_deref().filter(|method| !method.is_empty()) else {
-            return Some(error(id, &bad()));
-        };
-        if request.id.is_none() {
-            // A notification takes effect, but is not answered.
-            let _ = self.call(method, request.params, authorized, subscriptions).await;
-            return None;
-        }
-        let Some(id) = id else { return Some(error(None, &bad())) };
-        Some(match self.call(method, request.params, authorized, subscriptions).await {
-            Ok(answer) => respond(id, &answer),
+        let outcome = self.call(&method, params, authorized, subscriptions).await;
+        // A notification takes effect, but is not answered.
+        let id = id?;
+        Some(match outcome {
+            Ok(answer) => json_rpc::result(id, &answer),
             Err(fault) => error(Some(id), &fault),
         })
     }
@@ -213,51 +171,4 @@ fn result(value: &impl Serialize) -> Result<Box<RawValue>, ErrorObjectOwned> {
         result: T,
     }
     serde_json::value::to_raw_value(&Parts { result: value }).map_err(|_| crashed())
-}
-
-#[derive(Serialize)]
-struct Response<'a, E: Serialize> {
-    jsonrpc: &'static str,
-    id: Option<&'a RawValue>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    result: Option<&'a RawValue>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<E>,
-}
-
-/// The registry's answer under the caller's own id.
-fn respond(id: &RawValue, answer: &RawValue) -> String {
-    #[derive(Deserialize)]
-    struct Parts<'a> {
-        #[serde(borrow, default, deserialize_with = "present")]
-        result: Option<&'a RawValue>,
-        #[serde(borrow, default, deserialize_with = "present")]
-        error: Option<&'a RawValue>,
-    }
-    match serde_json::from_str::<Parts<'_>>(answer.get()) {
-        Ok(Parts { result, error }) => to_text(&Response { jsonrpc: "2.0", id: Some(id), result, error }),
-        Err(_) => error(Some(id), &crashed()),
-    }
-}
-
-fn error(id: Option<&RawValue>, fault: &ErrorObjectOwned) -> String {
-    to_text(&Response { jsonrpc: "2.0", id, result: None, error: Some(fault) })
-}
-
-fn to_text<E: Serialize>(response: &Response<'_, E>) -> String {
-    // Text, numbers and JSON that was parsed before always serialise.
-    serde_json::to_string(response).unwrap_or_default()
-}
-
-fn fault(code: i32, message: impl Into<String>) -> ErrorObjectOwned {
-    ErrorObjectOwned::owned(code, message, None::<()>)
-}
-
-fn crashed() -> ErrorObjectOwned {
-    failure("method handler crashed")
-}
-
-/// An error that a method returns (`spec/operations.md` §2.1: always -32000).
-pub(super) fn failure(message: impl Into<String>) -> ErrorObjectOwned {
-    fault(-32000, message)
 }

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use json_rpc::{Received, Splitter};
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -23,9 +24,8 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    connection::{self, Incoming, MAX_REQUEST_BYTES, Outgoing, Received},
+    connection::{self, Incoming, MAX_REQUEST_BYTES, Outgoing},
     dispatch::{Authorized, Rpc},
-    split::Splitter,
 };
 use crate::exit::ExitError;
 
@@ -157,7 +157,7 @@ struct Values {
 impl Incoming for Values {
     async fn next(&mut self) -> Option<Received> {
         loop {
-            if let Some(received) = self.splitter.next() {
+            if let Some(received) = self.splitter.next_value() {
                 return Some(received);
             }
             match self.read.read(&mut self.piece).await {

@@ -5,13 +5,11 @@ use std::sync::Arc;
 
 use archive::{History, Retention};
 use futures::FutureExt as _;
+use json_rpc::failure;
 use jsonrpsee::core::RegisterMethodError;
 use serde::Serialize;
 
-use super::{
-    dispatch::failure,
-    registry::{Access, Kind, Registry, Spec},
-};
+use super::registry::{Access, Kind, Registry, Spec};
 use crate::clock::unix_seconds;
 
 /// What `mailserver_*` works on.

@@ -9,7 +9,6 @@
 //! HTTP and WebSocket have the configured modules; the IPC socket has all.
 
 mod admin;
-mod args;
 mod backend;
 mod connection;
 mod discover;
@@ -20,7 +19,6 @@ mod mailserver;
 mod misc;
 mod number;
 mod registry;
-mod split;
 mod status;
 mod subscriptions;
 mod token;

@@ -1,4 +1,4 @@
-//! Hostile bodies: whatever comes in, what goes out is JSON-RPC, and a stream is split where its values end.
+//! Hostile bodies: whatever comes in, what goes out is JSON-RPC.
 
 use std::sync::Arc;
 
@@ -6,9 +6,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{
-    connection::Received,
     dispatch::{Authorized, Rpc},
-    split::Splitter,
     testing,
 };
 
@@ -60,36 +58,5 @@ proptest! {
         prop_assert!(is_response(&value), "{value}");
         let echoed = if request["id"].is_object() || request["id"].is_array() { &Value::Null } else { &request["id"] };
         prop_assert_eq!(&value["id"], echoed);
-    }
-
-    #[test]
-    fn a_stream_is_split_where_its_values_end(
-        values in prop::collection::vec(any_request(), 0..6),
-        gaps in prop::collection::vec("[ \n\t\r]{0,3}", 6),
-        piece in 1_usize..40,
-    ) {
-        let texts: Vec<String> = values.iter().map(Value::to_string).collect();
-        let stream: String = texts.iter().zip(&gaps).flat_map(|(text, gap)| [gap.as_str(), text]).collect();
-        let mut splitter = Splitter::new(1 << 20);
-        let mut found = Vec::new();
-        for bytes in stream.as_bytes().chunks(piece) {
-            splitter.push(bytes);
-            while let Some(received) = splitter.next() {
-                match received {
-                    Received::Request(bytes) => found.push(String::from_utf8(bytes).unwrap()),
-                    Received::Malformed => prop_assert!(false, "{stream}"),
-                }
-            }
-        }
-        prop_assert_eq!(found, texts);
-    }
-
-    #[test]
-    fn no_stream_of_bytes_panics_or_grows_beyond_its_bound(bytes in prop::collection::vec(any::<u8>(), 0..512)) {
-        let mut splitter = Splitter::new(64);
-        splitter.push(&bytes);
-        while let Some(Received::Request(request)) = splitter.next() {
-            prop_assert!(request.len() <= 64);
-        }
     }
 }

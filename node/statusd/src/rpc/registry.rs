@@ -6,6 +6,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use futures::{future::BoxFuture, stream::BoxStream};
+use json_rpc::Args;
+pub(super) use json_rpc::{Kind, Param};
 use jsonrpsee::{
     MethodCallback, Methods, RpcModule,
     core::RegisterMethodError,
@@ -14,8 +16,6 @@ use jsonrpsee::{
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::args::Args;
-
 /// Who may call a method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Access {
@@ -23,27 +23,6 @@ pub(super) enum Access {
     Open,
     /// It changes the node, spends its resources or shows a secret: only with the token, once one is configured.
     Privileged,
-}
-
-/// What a value must be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Boolean,
-    Number,
-    Text,
-    /// An array of texts.
-    Texts,
-    Array,
-    Object,
-    Null,
-}
-
-/// A positional parameter.
-#[derive(Debug)]
-pub(super) struct Param {
-    pub(super) name: &'static str,
-    pub(super) kind: Kind,
-    pub(super) required: bool,
 }
 
 /// A method.

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use futures::StreamExt as _;
+use json_rpc::failure;
 use jsonrpsee::types::ErrorObjectOwned;
 use rand::Rng as _;
 use serde::Serialize;
@@ -13,7 +14,7 @@ use tokio::{
     task::{AbortHandle, JoinSet},
 };
 
-use super::{dispatch::failure, registry::Items};
+use super::registry::Items;
 
 /// Most subscriptions of one connection.
 const MAX_SUBSCRIPTIONS: usize = 64;

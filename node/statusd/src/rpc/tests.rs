@@ -1,9 +1,10 @@
 //! Requests in, responses out: shapes, codes and messages of `spec/operations.md` §2.
 
+use json_rpc::MAX_BATCH;
 use serde_json::{Value, json};
 
 use super::{
-    dispatch::{Authorized, MAX_BATCH},
+    dispatch::Authorized,
     testing::{PUBLIC, Sample},
     *,
 };

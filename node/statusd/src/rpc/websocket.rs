@@ -12,6 +12,7 @@ use axum::{
 use futures::io::{BufReader, BufWriter};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
+use json_rpc::Received;
 use soketto::{
     connection::{Receiver, Sender},
     data::ByteSlice125,
@@ -25,7 +26,7 @@ use tokio_util::{
 };
 
 use super::{
-    connection::{self, Incoming, MAX_REQUEST_BYTES, Outgoing, Received},
+    connection::{self, Incoming, MAX_REQUEST_BYTES, Outgoing},
     dispatch::{Authorized, Rpc},
 };
 

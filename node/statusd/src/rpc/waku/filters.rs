@@ -3,6 +3,7 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use futures::{StreamExt as _, stream};
+use json_rpc::{Args, failure};
 use jsonrpsee::{core::RegisterMethodError, types::ErrorObjectOwned};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use waku::{Filter, FilterError, FilterId, FilterKey, Waku};
@@ -12,11 +13,7 @@ use super::{
     keys::public_key,
     messages::{Criteria, Message},
 };
-use crate::rpc::{
-    args::Args,
-    dispatch::failure,
-    registry::{Access, Items, Kind, Param, Registry, Spec},
-};
+use crate::rpc::registry::{Access, Items, Kind, Param, Registry, Spec};
 
 /// How often a subscription looks for what its filter found; the reference's.
 const POLL: Duration = Duration::from_millis(250);

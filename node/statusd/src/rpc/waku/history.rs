@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use enode::{EnodeUrl, NodeId};
 use futures::FutureExt as _;
+use json_rpc::failure;
 use jsonrpsee::{core::RegisterMethodError, types::ErrorObjectOwned};
 use serde::Deserialize;
 use waku_wire::{
@@ -15,7 +16,6 @@ use waku_wire::{
 use super::WakuApi;
 use crate::rpc::{
     Backend,
-    dispatch::failure,
     registry::{Access, Kind, Param, Registry, Spec},
 };
 

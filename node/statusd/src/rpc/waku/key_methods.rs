@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use enode::NodeKey;
 use futures::FutureExt as _;
+use json_rpc::{Args, failure};
 use jsonrpsee::{core::RegisterMethodError, types::ErrorObjectOwned};
 use waku_wire::SymmetricKey;
 use zeroize::Zeroizing;
@@ -12,11 +13,7 @@ use super::{
     WakuApi,
     keys::{KeyStoreError, uncompressed},
 };
-use crate::rpc::{
-    args::Args,
-    dispatch::failure,
-    registry::{Access, Kind, Param, Registry, Spec},
-};
+use crate::rpc::registry::{Access, Kind, Param, Registry, Spec};
 
 const ID: Param = Param { name: "id", kind: Kind::Text, required: true };
 const KEY: Param = Param { name: "key", kind: Kind::Text, required: true };

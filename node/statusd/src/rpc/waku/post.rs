@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use enode::NodeId;
 use futures::FutureExt as _;
+use json_rpc::failure;
 use jsonrpsee::{core::RegisterMethodError, types::ErrorObjectOwned};
 use waku_wire::{
     Envelope, Topic, WireEnvelope,
@@ -12,10 +13,7 @@ use waku_wire::{
 };
 
 use super::{WakuApi, keys::public_key, messages::NewMessage};
-use crate::rpc::{
-    dispatch::failure,
-    registry::{Access, Kind, Param, Registry, Spec},
-};
+use crate::rpc::registry::{Access, Kind, Param, Registry, Spec};
 
 /// Seconds that a message without a ttl lives (`spec/waku-mailserver.md` §2.5).
 const DEFAULT_TTL: u32 = 50;

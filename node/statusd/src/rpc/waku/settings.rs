@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
+use json_rpc::{failure, invalid};
 use jsonrpsee::core::RegisterMethodError;
 use serde::Serialize;
 use waku_wire::Bloom;
 
 use super::WakuApi;
 use crate::rpc::{
-    args::invalid,
-    dispatch::failure,
     number::GoFloat,
     registry::{Access, Kind, Param, Registry, Spec},
 };

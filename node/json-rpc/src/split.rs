@@ -2,10 +2,18 @@
 //! Pure. Only finds where a value ends; whether it is good JSON is for the parser to say.
 //! Facts: `spec/operations.md` §2.1 (IPC: bare stream of JSON values).
 
-use super::connection::Received;
+/// Something that came in.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Received {
+    /// One request or batch.
+    Request(Vec<u8>),
+    /// Bytes that cannot become one; nothing that follows can be understood.
+    Malformed,
+}
 
 /// Bytes of a stream, and how far they were looked at.
-pub(super) struct Splitter {
+#[derive(Debug)]
+pub struct Splitter {
     max: usize,
     buffer: Vec<u8>,
     /// Where the next byte to look at is.
@@ -17,18 +25,18 @@ pub(super) struct Splitter {
 
 impl Splitter {
     /// Values may have at most `max` bytes.
-    pub(super) fn new(max: usize) -> Self {
+    pub fn new(max: usize) -> Self {
         Self { max, buffer: Vec::new(), at: 0, depth: 0, in_string: false, escaped: false }
     }
 
     /// Takes bytes in.
-    pub(super) fn push(&mut self, bytes: &[u8]) {
+    pub fn push(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
 
     /// The next whole value, without the white space around it; `None` while it is not there.
     /// [`Received::Malformed`] when what is there cannot become an object or array of at most `max` bytes.
-    pub(super) fn next(&mut self) -> Option<Received> {
+    pub fn next_value(&mut self) -> Option<Received> {
         if self.at == 0 {
             let blank = self.buffer.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
             self.buffer.drain(..blank);
@@ -79,7 +87,7 @@ mod tests {
         let mut out = Vec::new();
         for chunk in chunks {
             splitter.push(chunk.as_bytes());
-            while let Some(received) = splitter.next() {
+            while let Some(received) = splitter.next_value() {
                 match received {
                     Received::Request(bytes) => out.push(String::from_utf8(bytes).unwrap()),
                     Received::Malformed => {

@@ -1,26 +1,51 @@
 //! Positional arguments and the reference's words for wrong ones. Facts: `spec/operations.md` §2.1 (-32602).
 
-use jsonrpsee::types::ErrorObjectOwned;
+use jsonrpsee_types::ErrorObjectOwned;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::registry::{Kind, Param};
+use crate::answer::invalid;
+
+/// What a value must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `true` or `false`.
+    Boolean,
+    /// Of any size.
+    Number,
+    /// A string.
+    Text,
+    /// An array of texts.
+    Texts,
+    /// Of anything.
+    Array,
+    /// With any members.
+    Object,
+    /// Nothing but `null`.
+    Null,
+}
+
+/// A positional parameter.
+#[derive(Debug)]
+pub struct Param {
+    /// For people.
+    pub name: &'static str,
+    /// What its value must be.
+    pub kind: Kind,
+    /// Whether it must be there and not `null`.
+    pub required: bool,
+}
 
 /// The arguments of one call, of the number and the kinds that the method wants.
 #[derive(Debug, Default)]
-pub(super) struct Args(Vec<Value>);
-
-/// An error of the caller's arguments.
-pub(super) fn invalid(message: impl Into<String>) -> ErrorObjectOwned {
-    ErrorObjectOwned::owned(-32602, message, None::<()>)
-}
+pub struct Args(Vec<Value>);
 
 impl Args {
     /// Reads the `params` of a request; `None` is no such key.
     ///
     /// # Errors
     /// Not an array, too many, too few, or of another kind.
-    pub(super) fn read(params: Option<&str>, want: &[Param]) -> Result<Self, ErrorObjectOwned> {
+    pub fn read(params: Option<&str>, want: &[Param]) -> Result<Self, ErrorObjectOwned> {
         let values = match serde_json::from_str(params.unwrap_or("null")) {
             Ok(Value::Null) => Vec::new(),
             Ok(Value::Array(values)) => values,
@@ -33,7 +58,7 @@ impl Args {
     ///
     /// # Errors
     /// As [`Self::read`].
-    pub(super) fn check(values: Vec<Value>, want: &[Param]) -> Result<Self, ErrorObjectOwned> {
+    pub fn check(values: Vec<Value>, want: &[Param]) -> Result<Self, ErrorObjectOwned> {
         if values.len() > want.len() {
             return Err(invalid(format!("too many arguments, want at most {}", want.len())));
         }
@@ -53,7 +78,7 @@ impl Args {
     }
 
     /// A text; empty when an optional one is absent.
-    pub(super) fn text(&self, index: usize) -> &str {
+    pub fn text(&self, index: usize) -> &str {
         self.0.get(index).and_then(Value::as_str).unwrap_or_default()
     }
 
@@ -61,7 +86,7 @@ impl Args {
     ///
     /// # Errors
     /// The value does not fit the type.
-    pub(super) fn parse<T: DeserializeOwned + Default>(&self, index: usize) -> Result<T, ErrorObjectOwned> {
+    pub fn parse<T: DeserializeOwned + Default>(&self, index: usize) -> Result<T, ErrorObjectOwned> {
         match self.0.get(index) {
             None | Some(Value::Null) => Ok(T::default()),
             Some(value) => {
@@ -74,7 +99,7 @@ impl Args {
     ///
     /// # Errors
     /// The text is something else.
-    pub(super) fn hex(&self, index: usize) -> Result<Vec<u8>, ErrorObjectOwned> {
+    pub fn hex(&self, index: usize) -> Result<Vec<u8>, ErrorObjectOwned> {
         match self.text(index).strip_prefix("0x").map(hex::decode) {
             Some(Ok(bytes)) => Ok(bytes),
             None if self.text(index).is_empty() => Ok(Vec::new()),
