@@ -182,7 +182,8 @@ fn calls() {
     let hex = br#"{"id":1.50,"method":"web3_sha3","params":["0x68656c6c6f",7]}"#;
     let texts = br#"{"id":true,"method":"wakuext_x","params":[["a","b"],false]}"#;
     let refused = br#"{"id":{},"method":"","params":{"a":1}}"#;
-    write("rpc_body", &[one, batch, hex, texts, refused, b"[]", b"{"]);
+    let id = br#"{"id":[1],"method":"rpc_modules"}"#;
+    write("rpc_body", &[one, batch, hex, texts, refused, id, b"[]", b"{"]);
     let stream = [&one[..], b"\n", batch, b" ", hex, b"\r\n\r\n"].concat();
     let long = [&b"[\""[..], &[b'x'; 300], b"\"]"].concat();
     write("rpc_stream", &[&stream, &long, br#"{"a":"}\"]{","b":[1,{"c":"\\"}]}[]"#, b"null"]);
