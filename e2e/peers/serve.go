@@ -82,6 +82,7 @@ func (st *store) page(r *historyRequest) (rows []received, cursor []byte) {
 type server struct {
 	mode          string
 	confirmations bool
+	codes         bool // print the code of every packet that came
 	key           []byte
 	store         store
 }
@@ -92,6 +93,7 @@ func serveCommand(flags *flag.FlagSet, o *options) func(context.Context, []strin
 	advertise := flags.String("advertise", "", "IP address to print in the enode (default: the one listened on)")
 	password := flags.String("password", "status-offline-inbox", "mailserver password")
 	confirmations := flags.Bool("confirmations", true, "confirm received envelopes")
+	codes := flags.Bool("codes", false, "print the code of every packet that comes")
 	fill := flags.Int("fill", 0, "start with this many envelopes of the public chat `status`, one a second until now")
 	flags.Lookup("timeout").DefValue = "0s"
 	o.timeout = 0
@@ -114,7 +116,7 @@ func serveCommand(flags *flag.FlagSet, o *options) func(context.Context, []strin
 				return &usageError{fmt.Sprintf("-advertise %q: want an IP address", *advertise)}
 			}
 		}
-		s := &server{mode: *mode, confirmations: *confirmations, key: symmetricKey(*password)}
+		s := &server{mode: *mode, confirmations: *confirmations, codes: *codes, key: symmetricKey(*password)}
 		s.store.known, s.store.sessions = map[hash]bool{}, map[*session]bool{}
 		for i := range *fill {
 			sent := uint32(time.Now().Unix()) - uint32(i)
@@ -170,6 +172,9 @@ func (s *server) serve(ctx context.Context, peer *session) error {
 	if err := peer.shakeHands(handshake, own); err != nil {
 		return err
 	}
+	if err := s.came(peer, codeStatus); err != nil {
+		return err
+	}
 	s.store.Lock()
 	s.store.sessions[peer] = true
 	s.store.Unlock()
@@ -183,6 +188,9 @@ func (s *server) serve(ctx context.Context, peer *session) error {
 		if err != nil {
 			return nil
 		}
+		if err := s.came(peer, p.code); err != nil {
+			return err
+		}
 		switch p.code {
 		case codeMessages:
 			err = s.messages(peer, p.payload)
@@ -195,6 +203,13 @@ func (s *server) serve(ctx context.Context, peer *session) error {
 			return err
 		}
 	}
+}
+
+func (s *server) came(from *session, code uint64) error {
+	if !s.codes {
+		return nil
+	}
+	return print(map[string]any{"type": "packet", "nodeId": from.peer.id, "code": code})
 }
 
 // update changes what a peer is sent from now on (§4.4).

@@ -2,10 +2,13 @@
 //! without Snappy. Needs that peer's binary: the scripts set STATUS_PEER_BIN.
 
 use std::{
-    io::{BufRead as _, BufReader, Lines},
-    process::{Child, ChildStdout, Command, Stdio},
+    collections::BTreeSet,
+    io::{BufRead as _, BufReader},
+    process::{Child, Command, Stdio},
+    sync::mpsc,
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 use crate::program::{SOON, Setup, until};
@@ -29,21 +32,23 @@ fn peer(args: &[&str]) -> Vec<Value> {
 /// The peer as a server. Killed when dropped.
 struct Serving {
     child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
+    lines: mpsc::Receiver<String>,
 }
 
 impl Serving {
     fn start(args: &[&str]) -> (Self, String) {
         let mut child =
             Command::new(program()).arg("serve").args(args).stdout(Stdio::piped()).spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut serving = Self { child, lines };
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let (said, lines) = mpsc::channel();
+        std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| said.send(line)));
+        let serving = Self { child, lines };
         let enode = serving.line()["enode"].as_str().unwrap().to_owned();
         (serving, enode)
     }
 
-    fn line(&mut self) -> Value {
-        serde_json::from_str(&self.lines.next().expect("a line").unwrap()).unwrap()
+    fn line(&self) -> Value {
+        serde_json::from_str(&self.lines.recv_timeout(SOON).expect("a line soon")).unwrap()
     }
 }
 
@@ -55,8 +60,7 @@ impl Drop for Serving {
 }
 
 /// `spec/waku-mailserver.md` §4.1, `spec/devp2p.md` §2.5: what the peer sends is taken, what it waits for comes, and nothing
-/// else does. A node asks no peer for history and never changes its settings, so 22 and 126 go one way here; the other
-/// way is shown with the node's client, in `node/tools`.
+/// else does. The node sends 22 and 126 only when its user wants it to: see the test below.
 #[test]
 fn every_packet_is_exchanged() {
     let node = Setup::default().start();
@@ -74,11 +78,53 @@ fn every_packet_is_exchanged() {
     assert!(metrics.lines().any(|line| line == "mailserver_delivery_attempts_total 8"), "{metrics}");
 }
 
+/// `spec/waku-mailserver.md` §4.1, §4.4, §4.9: every code that a node sends, 22 and 126 among them, to a peer that it
+/// dialled; and history from that peer, which only 127 brings.
+#[test]
+fn every_packet_is_sent_to_a_peer_that_the_node_dialled() {
+    for (version, snappy) in VERSIONS_AND_SNAPPY {
+        let (serving, static_peer) = Serving::start(&["-codes", "-waku", version, snappy]);
+        let mut setup = Setup::default();
+        setup.config["APIModules"] = json!("admin,waku,wakuext");
+        setup.config["ClusterConfig"] = json!({"Enabled": true, "StaticNodes": [static_peer]});
+        let node = setup.start();
+        let id = node.rpc("admin_nodeInfo", json!([]))["id"].clone();
+        let mut codes = BTreeSet::new();
+        let mut line = || {
+            let line = serving.line();
+            if line["type"] == "packet" && line["nodeId"] == id {
+                codes.extend(line["code"].as_u64());
+            }
+            (line, codes.clone())
+        };
+        assert_eq!(line().1, [0].into(), "the status, from whichever side");
+        assert_eq!(node.rpc("waku_setMinPoW", json!([0.0005])), true);
+        while line().0["status"] != json!({"powRequirement": 0.0005}) {}
+        let key = node.rpc("waku_generateSymKeyFromPassword", json!(["status"]));
+        let message = json!({"symKeyID": key, "topic": "0xcd423760", "payload": STANDARD.encode("hello"),
+            "powTarget": 0.002, "powTime": 10, "ttl": 60});
+        let posted = node.rpc("waku_post", json!([message]));
+        while posted != format!("0x{}", line().0["hash"].as_str().unwrap_or_default()) {}
+        // The peer sends it on, and the node confirms it.
+        peer(&["post", &static_peer, "-topic", "0a0b0c0d", "-confirm", "-waku", version, snappy]);
+        while !line().1.is_superset(&[11, 12].into()) {}
+        let criteria = json!({"symKeyID": key, "topics": ["0xcd423760"], "allowP2P": true});
+        let filter = node.rpc("waku_newMessageFilter", json!([criteria]));
+        let password = node.rpc("waku_generateSymKeyFromPassword", json!(["status-offline-inbox"]));
+        let request = json!({"mailServerPeer": static_peer, "topics": ["0xcd423760"], "limit": 10, "symKeyID": password});
+        node.rpc("wakuext_requestMessages", json!([request]));
+        let found =
+            until("history", SOON, || node.rpc("waku_getFilterMessages", json!([filter])).get(0).cloned());
+        assert_eq!((&found["payload"], &found["bool"]), (&json!(STANDARD.encode("hello")), &json!(true)));
+        while line().1 != [0, 1, 11, 12, 22, 126].into() {}
+    }
+}
+
 /// `spec/waku-mailserver.md` §4.6: the node dials, and what is posted to either reaches the other.
 #[test]
 fn gossip_goes_both_ways_when_the_node_dials() {
     for (version, snappy) in VERSIONS_AND_SNAPPY {
-        let (mut serving, static_peer) = Serving::start(&["-waku", version, snappy]);
+        let (serving, static_peer) = Serving::start(&["-waku", version, snappy]);
         let mut setup = Setup::default();
         setup.config["ClusterConfig"] = json!({"Enabled": true, "StaticNodes": [static_peer]});
         let node = setup.start();
