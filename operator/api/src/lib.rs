@@ -23,7 +23,7 @@ mod storage;
 pub use crd::{MAX_NAME_LENGTH, NAME_MESSAGE, crd};
 pub use mailserver::{DEFAULT_MAIL_PASSWORD, Mailserver, MailserverRetention};
 pub use network::{Network, StaticPeer};
-pub use p2p::{Exposure, ExposureType, LoadBalancer, P2p};
+pub use p2p::{Advertise, AdvertisedAddress, Exposure, ExposureType, LoadBalancer, P2p};
 pub use pod::PodSettings;
 pub use policy::{
     AccessPeer, Canary, IpBlock, Metrics, NetworkPolicySettings, PodDisruptionBudgetSettings, Rpc,

@@ -7,13 +7,21 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The peer-to-peer port and how peers outside the cluster reach it.
-#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    crates(kube_core = "::kube_core"),
+    validation = Rule::new("self.exposure.type != 'None' || !has(self.advertise) || !has(self.advertise.addresses) || size(self.advertise.addresses) == 0")
+        .message("advertise.addresses needs an exposure.type other than None: with None nothing is advertised")
+)]
 pub struct P2p {
-    /// Port that the node binds, TCP and UDP, and that its Service has.
+    /// Port that the node binds, TCP and UDP; its Service has it too, unless `advertise.port` says otherwise.
     #[serde(default = "default_port")]
     #[schemars(range(min = 1024, max = 65535))]
     pub port: i32,
+    /// What peers are told to dial, where it differs from what the cluster knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advertise: Option<Advertise>,
     /// How peers reach each node.
     #[serde(default)]
     pub exposure: Exposure,
@@ -25,8 +33,45 @@ const fn default_port() -> i32 {
 
 impl Default for P2p {
     fn default() -> Self {
-        Self { port: default_port(), exposure: Exposure::default() }
+        Self { port: default_port(), advertise: None, exposure: Exposure::default() }
     }
+}
+
+/// What peers are told to dial. Changed without restart.
+#[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    crates(kube_core = "::kube_core"),
+    validation = Rule::new("!has(self.addresses) || self.addresses.all(a, self.addresses.exists_one(b, a.address == b.address && (has(a.port) ? a.port : 0) == (has(b.port) ? b.port : 0)))")
+        .message("two entries of addresses have one address and port: each node needs its own")
+)]
+pub struct Advertise {
+    /// Port of each node's Service and enode, TCP and UDP; `p2p.port` when not set. Some networks let only 443 through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: Option<i32>,
+    /// Addresses that the cluster does not know: of a router or a balancer in front of it. At most one entry an ordinal;
+    /// it stands before the address that the exposure gives.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["ordinal".into()]))]
+    pub addresses: Vec<AdvertisedAddress>,
+}
+
+/// Where peers reach one node.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AdvertisedAddress {
+    /// The replica this address is for, 0 to 31.
+    #[schemars(range(min = 0, max = 31))]
+    pub ordinal: i32,
+    /// IPv4 or IPv6 address.
+    #[schemars(length(min = 2, max = 45), pattern("^[0-9a-fA-F.:]+$"))]
+    pub address: String,
+    /// Port there, TCP and UDP; `advertise.port` when not set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: Option<i32>,
 }
 
 /// The kind of address that each node gets and advertises.

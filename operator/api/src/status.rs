@@ -112,4 +112,6 @@ pub enum AddressSource {
     /// `spec.clusterIP` of the node's Service.
     #[serde(rename = "ClusterIP")]
     ClusterIp,
+    /// `spec.p2p.advertise.addresses`.
+    Spec,
 }

@@ -9,11 +9,11 @@ use k8s_openapi::{
 use kube_core::ObjectMeta;
 use serde_json::{Value, json};
 use statusnode_api::{
-    AccessPeer, Canary, Exposure, ExposureType, Identity, IdentityKey, ImagePullPolicy, LoadBalancer,
-    Mailserver, MailserverRetention, Metrics, Mode, Network, NetworkPolicySettings, P2p,
-    PodDisruptionBudgetSettings, PodSettings, Retention, RetentionPolicy, Rpc, SecretKeyRef, ServiceMonitor,
-    ServiceMonitorPolicy, StaticPeer, StatusNode, StatusNodeSpec, Storage, Switch, Update, UpdateStrategy,
-    WhenGone,
+    AccessPeer, Advertise, AdvertisedAddress, Canary, Exposure, ExposureType, Identity, IdentityKey,
+    ImagePullPolicy, LoadBalancer, Mailserver, MailserverRetention, Metrics, Mode, Network,
+    NetworkPolicySettings, P2p, PodDisruptionBudgetSettings, PodSettings, Retention, RetentionPolicy, Rpc,
+    SecretKeyRef, ServiceMonitor, ServiceMonitorPolicy, StaticPeer, StatusNode, StatusNodeSpec, Storage,
+    Switch, Update, UpdateStrategy, WhenGone,
 };
 
 /// One sample.
@@ -109,6 +109,14 @@ fn everything() -> StatusNodeSpec {
         }),
         p2p: P2p {
             port: 30303,
+            advertise: Some(Advertise {
+                port: Some(443),
+                addresses: vec![AdvertisedAddress {
+                    ordinal: 2,
+                    address: "192.0.2.12".to_owned(),
+                    port: Some(30303),
+                }],
+            }),
             exposure: Exposure {
                 type_: ExposureType::LoadBalancer,
                 load_balancer: Some(LoadBalancer {

@@ -107,7 +107,7 @@ fn entry(settings: &Settings<'_>, replica: &Replica<'_>) -> NodeEntry {
         pod: Some(names::pod(&settings.name, replica.ordinal)),
         node_id: replica.record.clone().filter(|_| stored),
         enode: replica.enode().filter(|_| stored),
-        internal_enode: replica.internal_enode(settings.ports.p2p).filter(|_| stored),
+        internal_enode: replica.internal_enode(settings.ports.service).filter(|_| stored),
         external: replica.external().cloned(),
         ready: replica.ready_since().is_some(),
         canary: replica.canary_state(),

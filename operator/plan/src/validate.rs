@@ -3,7 +3,10 @@
 //! The API server has checked the same rules with CEL. This is for objects that were stored under other rules: they
 //! never stop the operator, and never make it write something that it cannot mean.
 
-use std::fmt;
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+};
 
 use enode::EnodeUrl;
 use kube_core::ResourceExt as _;
@@ -46,6 +49,8 @@ pub struct Settings<'a> {
     pub ordinals: Vec<Ordinal>,
     /// The three ports.
     pub ports: Ports,
+    /// Addresses that the user says a node is reached at, besides or instead of what the cluster knows.
+    pub advertised: Vec<(Ordinal, SocketAddr)>,
     /// Most peers of a node.
     pub max_peers: u32,
     /// The volume of each node, if it has one.
@@ -60,11 +65,13 @@ pub struct Settings<'a> {
     pub spec: &'a StatusNodeSpec,
 }
 
-/// The ports that a node binds.
+/// The ports that a node binds, and the one in front of it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Ports {
     /// Peer-to-peer, TCP and UDP.
     pub p2p: u16,
+    /// That of the P2P Services, which peers dial.
+    pub service: u16,
     /// JSON-RPC.
     pub rpc: u16,
     /// Metrics and health.
@@ -105,8 +112,11 @@ pub fn validate<'a>(node: &'a StatusNode, default_image: &str) -> Result<Setting
         check.error("metadata.name", statusnode_api::NAME_MESSAGE);
     }
     let replicas = check.range("spec.replicas", spec.replicas, 0, i32::from(Ordinal::COUNT));
+    let p2p = check.port("spec.p2p.port", spec.p2p.port);
+    let service = spec.p2p.advertise.as_ref().and_then(|advertise| advertise.port);
     let ports = Ports {
-        p2p: check.port("spec.p2p.port", spec.p2p.port),
+        p2p,
+        service: service.map_or(p2p, |port| check.public_port("spec.p2p.advertise.port", port)),
         rpc: check.port("spec.rpc.port", spec.rpc.port),
         metrics: check.port("spec.metrics.port", spec.metrics.port),
     };
@@ -114,6 +124,7 @@ pub fn validate<'a>(node: &'a StatusNode, default_image: &str) -> Result<Setting
         check.error("spec", "p2p.port, rpc.port and metrics.port must be different");
     }
     check.exposure(spec);
+    let advertised = check.advertised(spec, ports.service);
     check.access("spec.rpc.allowedFrom", &spec.rpc.allowed_from);
     check.access("spec.metrics.allowedFrom", &spec.metrics.allowed_from);
     let volume = check.volume(spec);
@@ -146,6 +157,7 @@ pub fn validate<'a>(node: &'a StatusNode, default_image: &str) -> Result<Setting
         image: spec.image.clone().unwrap_or_else(|| default_image.to_owned()),
         ordinals: Ordinal::first(u8::try_from(replicas).unwrap_or_default()).collect(),
         ports,
+        advertised,
         max_peers,
         volume,
         history,
@@ -160,6 +172,12 @@ impl Settings<'_> {
     #[must_use]
     pub fn own_key(&self, ordinal: Ordinal) -> Option<&SecretKeyRef> {
         self.own_keys.iter().find(|(of, _)| *of == ordinal).map(|(_, key)| key)
+    }
+
+    /// The address that the user gives an ordinal, if there is one.
+    #[must_use]
+    pub fn advertised(&self, ordinal: Ordinal) -> Option<SocketAddr> {
+        self.advertised.iter().find(|(of, _)| *of == ordinal).map(|(_, address)| *address)
     }
 
     /// How many pods there should be for each ordinal.
@@ -250,6 +268,54 @@ impl Check {
 
     fn port(&mut self, field: &str, value: i32) -> u16 {
         u16::try_from(self.range(field, value, 1024, 65535)).unwrap_or_default()
+    }
+
+    fn public_port(&mut self, field: &str, value: i32) -> u16 {
+        u16::try_from(self.range(field, value, 1, 65535)).unwrap_or_default()
+    }
+
+    fn advertised(&mut self, spec: &StatusNodeSpec, port: u16) -> Vec<(Ordinal, SocketAddr)> {
+        let mut all: Vec<(Ordinal, SocketAddr)> = Vec::new();
+        let exposed = spec.p2p.exposure.type_ != ExposureType::None;
+        let given = spec.p2p.advertise.iter().flat_map(|advertise| &advertise.addresses);
+        for (index, entry) in given.enumerate() {
+            let field = format!("spec.p2p.advertise.addresses[{index}]");
+            if !exposed {
+                self.error(&field, "needs an exposure.type other than None: with None nothing is advertised");
+            }
+            let port = entry.port.map_or(port, |port| self.public_port(&format!("{field}.port"), port));
+            let Some(ordinal) = Ordinal::new(i64::from(entry.ordinal)) else {
+                self.error(&format!("{field}.ordinal"), format!("{} is not in 0 to 31", entry.ordinal));
+                continue;
+            };
+            let ip = match entry.address.parse::<IpAddr>() {
+                Ok(ip) if ip.is_unspecified() || ip.is_multicast() => {
+                    self.error(
+                        &format!("{field}.address"),
+                        format!("{ip} is no address that a peer can dial"),
+                    );
+                    continue;
+                }
+                Ok(ip) => ip,
+                Err(_) => {
+                    let text = shown(&entry.address);
+                    self.error(&format!("{field}.address"), format!("{text:?} is not an IP address"));
+                    continue;
+                }
+            };
+            let address = SocketAddr::new(ip, port);
+            if all.iter().any(|(of, _)| *of == ordinal) {
+                self.error(&field, format!("ordinal {ordinal} has two addresses; leave one"));
+            }
+            if all.iter().any(|(_, other)| *other == address) {
+                self.error(
+                    &field,
+                    format!("{address} is given to two ordinals; each needs its own address or port"),
+                );
+            }
+            all.push((ordinal, address));
+        }
+        all
     }
 
     fn seconds(&mut self, field: &str, text: &str) -> u64 {

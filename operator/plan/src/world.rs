@@ -2,7 +2,10 @@
 //!
 //! Builders and conditions read this and nothing else. It decides nothing.
 
-use std::{cell::RefCell, net::IpAddr};
+use std::{
+    cell::RefCell,
+    net::{IpAddr, SocketAddr},
+};
 
 use enode::{Endpoint, Enode, PublicKey};
 use jiff::Timestamp;
@@ -216,7 +219,7 @@ impl<'a> Replica<'a> {
             generated,
             record,
             cluster_ip,
-            exposed: exposed(settings, service, cluster_ip, before),
+            exposed: exposed(settings, ordinal, service, cluster_ip, before),
             pod: observed.objects.pods.get(&names::pod(&settings.name, ordinal)).map(AsRef::as_ref),
             before,
             canary: observed.canaries.get(&ordinal),
@@ -289,17 +292,23 @@ fn refusal(service: &Service) -> Option<String> {
     Some(format!("{}: {}", found.reason, found.message))
 }
 
-/// The advertised address. Of several the one that is published already stays, then the first IPv4.
+/// The advertised address: the user's word, else what the exposure gives. Of several the one that is published already stays, then the first IPv4.
 fn exposed(
     settings: &Settings<'_>,
+    ordinal: Ordinal,
     service: Option<&Service>,
     cluster_ip: Option<IpAddr>,
     before: Option<&NodeEntry>,
 ) -> Exposed {
-    let port = i32::from(settings.ports.p2p);
-    let at = |ip: IpAddr, source| {
-        Exposed::Address(ExternalAddress { address: ip.to_string(), tcp_port: port, udp_port: port, source })
+    let external = |address: SocketAddr, source| {
+        let port = i32::from(address.port());
+        let address = address.ip().to_string();
+        Exposed::Address(ExternalAddress { address, tcp_port: port, udp_port: port, source })
     };
+    if let Some(address) = settings.advertised(ordinal) {
+        return external(address, AddressSource::Spec);
+    }
+    let at = |ip, source| external(SocketAddr::new(ip, settings.ports.service), source);
     match settings.spec.p2p.exposure.type_ {
         ExposureType::None => Exposed::Nothing,
         ExposureType::ClusterIp => cluster_ip.map_or(Exposed::Pending, |ip| at(ip, AddressSource::ClusterIp)),

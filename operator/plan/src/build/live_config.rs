@@ -74,7 +74,7 @@ fn text(world: &World<'_>, replica: &Replica<'_>) -> String {
     let settings = world.settings;
     let siblings = world.replicas.iter().filter(|other| other.ordinal != replica.ordinal);
     let mut static_peers: Vec<String> =
-        siblings.filter_map(|other| other.internal_enode(settings.ports.p2p)).collect();
+        siblings.filter_map(|other| other.internal_enode(settings.ports.service)).collect();
     static_peers.extend(settings.static_peers.iter().filter(|peer| !is(peer, replica)).cloned());
     let advertise = replica.external().and_then(|external| {
         Some(Advertise {

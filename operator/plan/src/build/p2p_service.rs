@@ -20,7 +20,7 @@ pub(crate) fn p2p_service(settings: &Settings<'_>, replica: &Replica<'_>) -> Obj
     let retention = settings.spec.retention.addresses.when_deleted;
     let record = replica.record.as_deref().filter(|_| may_record(settings, retention));
     let mut annotations = super::annotation(names::ANNOTATION_NODE_ID, record);
-    let port = settings.ports.p2p;
+    let port = settings.ports.service;
     let mut spec = json!({
         "type": "ClusterIP",
         "selector": names::pod_selector(&settings.name, Some(replica.ordinal)),

@@ -7,6 +7,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{Condition, Time},
 };
 use serde_json::json;
+use statusnode_api::{AddressSource, Advertise, AdvertisedAddress};
 use statusnode_plan::{ObjectKind, names};
 
 use crate::cluster::{Cluster, key};
@@ -250,4 +251,87 @@ fn the_operator_applies_what_the_load_balancer_needs_and_leaves_others_annotatio
     assert_eq!(spec["ports"][1]["protocol"], "UDP");
     assert_eq!(service["metadata"]["annotations"]["x"], "y");
     assert_eq!(spec["selector"][names::LABEL_ORDINAL], "0");
+}
+
+#[test]
+fn an_address_that_the_user_gives_stands_before_the_one_of_the_exposure() {
+    let given = "p2p: {advertise: {addresses: [{ordinal: 1, address: 192.0.2.9, port: 443}]}}";
+    let mut cluster = Cluster::with(2, &format!(", {given}"));
+    cluster.bring_up();
+    assert_eq!(cluster.status().external_summary.unwrap(), "198.51.100.1,192.0.2.9");
+    assert_eq!(
+        cluster.live_file(1)["advertise"],
+        json!({"address": "192.0.2.9", "tcpPort": 443, "udpPort": 443})
+    );
+    let nodes = cluster.status().nodes;
+    assert_eq!(nodes[1].enode.clone().unwrap(), format!("enode://{}@192.0.2.9:443", key(2).public_key()));
+    assert_eq!(nodes[1].external.as_ref().unwrap().source, AddressSource::Spec);
+    assert_eq!(nodes[0].external.as_ref().unwrap().source, AddressSource::LoadBalancer);
+}
+
+/// It is all that is needed where the cluster has no load balancers.
+#[test]
+fn an_address_that_the_user_gives_is_waited_for_no_longer() {
+    let mut cluster = without_addresses(1);
+    assert_eq!(cluster.condition("Ready"), "False WaitingForAddress");
+    cluster.tick(60);
+    let from = cluster.log.len();
+    cluster.edit(|node| {
+        let address = AdvertisedAddress { ordinal: 0, address: "2001:db8::7".to_owned(), port: None };
+        node.spec.p2p.advertise = Some(Advertise { port: None, addresses: vec![address] });
+    });
+    cluster.settle();
+    assert_eq!(cluster.condition("Ready"), "True AllReady");
+    assert_eq!(cluster.since(from), ["apply ConfigMap mail-0-live", "status", "touch Pod mail-0-0"]);
+    let enode = cluster.status().nodes[0].enode.clone().unwrap();
+    assert_eq!(enode, format!("enode://{}@[2001:db8::7]:30303", key(1).public_key()));
+}
+
+#[test]
+fn the_advertised_port_is_that_of_service_and_enodes_and_the_pod_stays() {
+    let mut cluster = Cluster::with(2, "");
+    cluster.bring_up();
+    cluster.tick(60);
+    let from = cluster.log.len();
+    cluster.edit(|node| {
+        node.spec.p2p.advertise = Some(Advertise { port: Some(443), addresses: Vec::new() });
+    });
+    cluster.settle();
+    assert_eq!(
+        cluster.since(from),
+        [
+            "apply Service mail-0-p2p",
+            "apply Service mail-1-p2p",
+            "apply ConfigMap mail-0-live",
+            "apply ConfigMap mail-1-live",
+            "status",
+            "touch Pod mail-0-0",
+            "touch Pod mail-1-0",
+        ]
+    );
+    let ports = &cluster.applied(ObjectKind::Service, "mail-0-p2p")["spec"]["ports"];
+    assert_eq!((&ports[0]["port"], &ports[0]["targetPort"]), (&json!(443), &json!("p2p")));
+    assert_eq!((&ports[1]["port"], &ports[1]["protocol"]), (&json!(443), &json!("UDP")));
+    let node = &cluster.status().nodes[0];
+    assert!(node.enode.as_ref().unwrap().ends_with("@198.51.100.1:443"));
+    assert!(node.internal_enode.as_ref().unwrap().ends_with(":443"));
+    let peers = cluster.live_file(1)["staticPeers"].to_string();
+    assert!(peers.contains(":443") && !peers.contains(":30303"), "{peers}");
+}
+
+#[test]
+fn advertised_addresses_that_cannot_be_meant_are_named() {
+    for (advertise, problem) in [
+        ("addresses: [{ordinal: 0, address: 1.2.3}]", "addresses[0].address: \"1.2.3\" is not an IP address"),
+        ("addresses: [{ordinal: 0, address: 0.0.0.0}]", "0.0.0.0 is no address that a peer can dial"),
+        (
+            "port: 443, addresses: [{ordinal: 0, address: 192.0.2.1}, {ordinal: 1, address: 192.0.2.1, port: 443}]",
+            "192.0.2.1:443 is given to two ordinals",
+        ),
+    ] {
+        let mut cluster = Cluster::with(2, &format!(", p2p: {{advertise: {{{advertise}}}}}"));
+        cluster.settle();
+        assert_eq!(cluster.condition("Stalled"), "True InvalidSpec");
+        assert!(cluster.message("Stalled").contains(problem), "{}", cluster.message("Stalled"));
+    }
 }

@@ -29,6 +29,7 @@ prop_compose! {
         enode in text(), range in text(), cidr in text(), class in text(),
         replicas in number(), p2p in number(), rpc in number(), metrics in number(), peers in number(),
         first in number(), second in number(), budget in number(),
+        outside in number(), address in text(),
         relay in any::<bool>(), mailserver in any::<bool>(), storage in any::<bool>(), uid in any::<bool>(),
         exposure in prop_oneof![Just("None"), Just("ClusterIP"), Just("LoadBalancer")],
     ) -> Value {
@@ -45,7 +46,9 @@ prop_compose! {
                     {"ordinal": first, "secretKeyRef": {"name": "a", "key": "k"}},
                     {"ordinal": second, "secretKeyRef": {"name": "b", "key": "k"}},
                 ]},
-                "p2p": {"port": p2p, "exposure": {"type": exposure, "loadBalancer": {
+                "p2p": {"port": p2p, "advertise": {"port": outside, "addresses": [
+                    {"ordinal": first, "address": address, "port": outside}, {"ordinal": second, "address": range},
+                ]}, "exposure": {"type": exposure, "loadBalancer": {
                     "loadBalancerSourceRanges": [range], "loadBalancerClass": class,
                 }}},
                 "rpc": {"port": rpc, "allowedFrom": [{"ipBlock": {"cidr": cidr, "except": [range]}}, {}]},
