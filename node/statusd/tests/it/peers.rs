@@ -53,13 +53,17 @@ const UNKNOWN: u64 = 99;
 
 /// A peer that announced no options and read the node's status.
 async fn greet(node: &Statusd) -> Peer {
+    greet_as(&NodeKey::generate(), node).await
+}
+
+async fn greet_as(key: &NodeKey, node: &Statusd) -> Peer {
     let enode: Enode = node.enode().parse().unwrap();
     let hello = LocalHello {
         name: "Test/v1/linux-amd64/rust".to_owned(),
         offers: vec![Offer { capability: Capability::new("waku", 1), length: 128 }],
         max_message_size: 1 << 20,
     };
-    let dialed = Connection::dial(&enode, &NodeKey::generate(), &hello, &Timeouts::default()).await;
+    let dialed = Connection::dial(&enode, key, &hello, &Timeouts::default()).await;
     let mut peer = dialed.unwrap().open("waku").unwrap();
     send(&peer, STATUS, vec![0xc0]).await;
     assert_eq!(receive(&mut peer).await, Some(STATUS));
@@ -140,4 +144,43 @@ async fn a_peer_of_another_time_is_warned_of_once() {
     assert!(log.contains("envelopes=10 in_future=0 very_old=10"), "{log}");
     let (_, log) = tokio::task::spawn_blocking(|| node.stop("-TERM")).await.unwrap();
     assert_eq!(warning(&log), 1, "{log}");
+}
+
+/// `spec/waku-mailserver.md` §4.13, §9.5: static nodes and trusted mailservers are exempt, from
+/// whatever address they come.
+#[tokio::test]
+async fn s97_a_static_node_is_never_limited() {
+    let keys = [(); 3].map(|()| NodeKey::generate());
+    let [static_node, mailserver, _] =
+        keys.each_ref().map(|key| format!("enode://{}@127.0.0.2:1", key.public_key()));
+    let mut setup = Setup::default();
+    let cluster = json!({"Enabled": true, "StaticNodes": [static_node], "TrustedMailServers": [mailserver]});
+    setup.config["ClusterConfig"] = cluster;
+    for key in ["PacketRateLimitPeerID", "RateLimitTolerance"] {
+        setup.config["WakuConfig"][key] = json!(1);
+    }
+    setup.config["WakuConfig"]["EnableRateLimiter"] = json!(true);
+    let node = setup.start();
+    for (key, kept) in keys.iter().zip([true, true, false]) {
+        let mut peer = greet_as(key, &node).await;
+        for _ in 0..3 {
+            send(&peer, UNKNOWN, vec![]).await;
+        }
+        send(&peer, MESSAGES, vec![0xc0]).await;
+        assert_eq!(receive(&mut peer).await, kept.then_some(MESSAGE_RESPONSE));
+    }
+}
+
+/// `spec/devp2p.md` §5.2, §10: the UDP port has the number of the TCP port, and is free without discovery.
+#[test]
+fn devp2p_10_discovery_listens_on_the_port_of_sessions() {
+    for discovers in [true, false] {
+        let mut setup = Setup::default();
+        setup.config["NoDiscovery"] = json!(!discovers);
+        let boot_node = format!("enode://{}@127.0.0.1:1", NodeKey::generate().public_key());
+        setup.config["ClusterConfig"] = json!({"Enabled": true, "BootNodes": [boot_node]});
+        let node = setup.start();
+        let free = std::net::UdpSocket::bind(node.p2p).is_ok();
+        assert_eq!(free, !discovers, "{}", node.p2p);
+    }
 }
