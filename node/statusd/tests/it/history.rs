@@ -1,6 +1,10 @@
 //! What was confirmed is served, also after a stop, also with another password.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use enode::NodeKey;
 use node_client::{Client, Error, Options, history::Form, seal};
@@ -69,6 +73,44 @@ async fn what_was_confirmed_before_sigterm_is_served_after_the_restart() {
     // `spec/waku-mailserver.md` §9.4 S89.
     let counted = metrics.lines().find(|line| line.starts_with("mailserver_archived_envelopes_total{db=\""));
     assert!(counted.is_some_and(|line| line.ends_with("} 1")), "{metrics}");
+}
+
+/// Bytes in the write-ahead logs below a directory: what the next start has to replay.
+fn logged(dir: &Path) -> u64 {
+    let entries = fs::read_dir(dir).unwrap().map(Result::unwrap);
+    let of = |entry: fs::DirEntry| match entry.file_type().unwrap().is_dir() {
+        true => logged(&entry.path()),
+        false if entry.path().extension().is_some_and(|it| it == "log") => entry.metadata().unwrap().len(),
+        false => 0,
+    };
+    entries.map(of).sum()
+}
+
+/// `spec/waku-mailserver.md` §12 Q24: a stop closes the archive, and the next start has nothing to replay.
+#[tokio::test]
+async fn q24_a_stop_closes_the_archive() {
+    let setup = Setup::default();
+    let archive = setup.path("data").join("waku");
+    let node = setup.start();
+    post(&connect(&node).await, "logged").await;
+    assert!(logged(&archive) > 0, "what is confirmed is in the log");
+    let (status, log) = tokio::task::spawn_blocking(|| node.stop("-TERM")).await.unwrap();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert_eq!(logged(&archive), 0);
+}
+
+/// `spec/waku-mailserver.md` §12 Q23: the flag alone makes a node a mailserver.
+#[tokio::test]
+async fn q23_the_mailserver_flag_is_enough() {
+    let mut setup = Setup::default();
+    setup.config["WakuConfig"] = json!({"Enabled": true, "MailServerPassword": "status-offline-inbox"});
+    let status: serde_json::Value = serde_json::from_str(&setup.start().get("/status").1).unwrap();
+    assert!(status["archive"].is_null(), "without it: {status}");
+    let mut command = setup.command();
+    command.arg("-mailserver");
+    let node = setup.start_as(command);
+    let client = connect(&node).await;
+    assert!(history(&client, "status-offline-inbox").await.unwrap().is_empty());
 }
 
 #[tokio::test]
