@@ -76,6 +76,11 @@ func (f *followed) want(ctx context.Context, code uint64) ([]byte, error) {
 
 // post sends envelopes and takes the confirmation: code 12 without errors, then code 11, of this packet.
 func (f *followed) post(ctx context.Context, raws ...[]byte) error {
+	return f.postRefused(ctx, []rejection{}, raws...)
+}
+
+// postRefused does the same where code 12 names what was not taken in.
+func (f *followed) postRefused(ctx context.Context, refused []rejection, raws ...[]byte) error {
 	payload := encodeEnvelopes(raws...)
 	if err := f.send(codeMessages, payload); err != nil {
 		return err
@@ -85,7 +90,7 @@ func (f *followed) post(ctx context.Context, raws ...[]byte) error {
 	if err != nil {
 		return err
 	}
-	if want := mustEncode([]any{uint64(1), []any{batch, []rejection{}}}); !bytes.Equal(answer, want) {
+	if want := mustEncode([]any{uint64(1), []any{batch, refused}}); !bytes.Equal(answer, want) {
 		return fmt.Errorf("message response is %x, want %x", answer, want)
 	}
 	if answer, err = f.want(ctx, codeBatchAck); err != nil {
@@ -139,10 +144,12 @@ func (x *exchange) codes(of func(*followed) map[uint64]bool) []uint64 {
 }
 
 func (x *exchange) run(ctx context.Context) error {
-	wanted, unwanted := randomEnvelope(), randomEnvelope()
+	wanted, unwanted, old := randomEnvelope(), randomEnvelope(), randomEnvelope()
+	old.Expiry -= 120
+	veryOld := []rejection{{Hash: crypto.Keccak256Hash(old.encode()), Code: 21, Description: "very old envelope"}}
 	for step, run := range []func() error{
 		func() error { return x.b.changed(ctx, &status{Topics: &[]topic{wanted.Topic}}) },
-		func() error { return x.a.post(ctx, unwanted.encode(), wanted.encode()) },
+		func() error { return x.a.postRefused(ctx, veryOld, old.encode(), unwanted.encode(), wanted.encode()) },
 		func() error { return x.b.gossip(ctx, wanted.encode()) },
 		func() error { return x.b.change(&status{Bloom: bloomOf([]topic{wanted.Topic, unwanted.Topic})}) },
 		func() error { return x.b.gossip(ctx, unwanted.encode()) },

@@ -104,6 +104,8 @@ fn v40_canary_request_made() {
 fn v40_canary_request_read() {
     let request = P2pRequest::decode(&Bytes::from(hex(V40))).unwrap();
     assert_eq!(hex::encode(request.id()), V40_ID);
+    let longer = Bytes::from([hex(V40), vec![0xff]].concat());
+    assert_eq!(P2pRequest::decode(&longer).unwrap().id(), request.id(), "bytes behind it are ignored");
     let P2pRequest::Envelope(envelope) = request else { panic!("form A is an envelope") };
     let plain =
         decrypt_symmetric(&envelope.data(), &SymmetricKey::from_password("status-offline-inbox")).unwrap();
