@@ -10,17 +10,22 @@ use super::{
     testing,
 };
 
-fn answer(rpc: &Rpc, body: &[u8]) -> Option<Value> {
+pub(super) fn answer(rpc: &Rpc, body: &[u8]) -> Option<Value> {
     let text = futures::executor::block_on(rpc.answer(body, Authorized(true), None))?;
     Some(serde_json::from_str(&text).unwrap())
 }
 
-fn is_response(value: &Value) -> bool {
+/// One result or one error, and no method panicked.
+pub(super) fn is_response(value: &Value) -> bool {
     let members = value.as_object().is_some_and(|object| object.contains_key("id") && object.len() == 3);
-    members && value["jsonrpc"] == "2.0" && (value.get("result").is_some() != value.get("error").is_some())
+    let crashed = value["error"]["message"] == "method handler crashed";
+    members
+        && !crashed
+        && value["jsonrpc"] == "2.0"
+        && (value.get("result").is_some() != value.get("error").is_some())
 }
 
-fn any_json() -> impl Strategy<Value = Value> {
+pub(super) fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),

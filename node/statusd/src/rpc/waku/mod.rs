@@ -66,4 +66,6 @@ pub(super) fn register(registry: &mut Registry, api: &Arc<WakuApi>) -> Result<()
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

@@ -11,12 +11,12 @@ use crate::rpc::dispatch::{Authorized, Rpc};
 const NOW: u32 = 1_700_000_000;
 const TOPIC: &str = "0xcd423760";
 
-struct Api {
-    rpc: Rpc,
+pub(super) struct Api {
+    pub(super) rpc: Rpc,
     api: Arc<WakuApi>,
 }
 
-fn api() -> Api {
+pub(super) fn api() -> Api {
     let metrics = waku::Metrics::register(&Families::new()).unwrap();
     let waku = Waku::new(waku::Config::new(Arc::new(|| NOW)), None, None, metrics);
     let api = WakuApi::new(waku, enode::NodeKey::generate(), || NOW);
@@ -44,7 +44,7 @@ impl Api {
         (error["code"].as_i64().unwrap(), error["message"].as_str().unwrap().to_owned())
     }
 
-    async fn key(&self) -> Value {
+    pub(super) async fn key(&self) -> Value {
         self.ask("waku_generateSymKeyFromPassword", json!(["status"])).await
     }
 }
