@@ -185,6 +185,20 @@ impl Accumulator {
             carry = total >> 8;
         }
     }
+
+    /// Adds the sum of another set, which shares nothing with this one.
+    pub fn merge(&mut self, other: &Self) {
+        self.add(&EnvelopeHash(other.0));
+    }
+
+    /// Takes out the sum of a subset.
+    pub fn take_out(&mut self, subset: &Self) {
+        // -x = !x + 1 modulo 2^256.
+        let mut one = [0; 32];
+        one[0] = 1;
+        self.add(&EnvelopeHash(subset.0.map(|byte| !byte)));
+        self.add(&EnvelopeHash(one));
+    }
 }
 
 impl std::fmt::Debug for Accumulator {
@@ -252,6 +266,19 @@ mod tests {
         max[0] = 0x81;
         sum.add(&EnvelopeHash(max));
         assert_eq!((sum.0[0], sum.0[1], sum.0[31]), (1, 0xff, 0xff), "carries into the next byte");
+    }
+
+    #[test]
+    fn what_was_merged_can_be_taken_out() {
+        let of = |bytes: &[u8]| Accumulator(enode::keccak256(bytes));
+        let (a, b) = (of(b"a"), of(b"b"));
+        let mut sum = a;
+        sum.merge(&b);
+        assert_ne!(sum, a);
+        sum.take_out(&b);
+        assert_eq!(sum, a);
+        sum.take_out(&a);
+        assert_eq!(sum, Accumulator::default());
     }
 
     #[test]
