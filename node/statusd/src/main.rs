@@ -17,6 +17,7 @@ mod live;
 mod logging;
 mod metrics;
 mod node;
+mod ntp;
 mod parts;
 mod peer_finder;
 mod reload;
@@ -31,7 +32,7 @@ mod web;
 
 use std::{env, process::ExitCode, thread::available_parallelism, time::Duration};
 
-use node_config::{Flags, NodeConfig, Parsed};
+use node_config::{Flags, Parsed};
 
 use crate::{exit::ExitError, source::Source};
 
@@ -73,7 +74,6 @@ fn launch() -> Result<(), ExitError> {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    not_yet(&loaded.config);
     let workers = loaded
         .config
         .worker_threads
@@ -87,11 +87,4 @@ fn launch() -> Result<(), ExitError> {
     let result = runtime.block_on(run::run(loaded, source, level));
     runtime.shutdown_timeout(RUNTIME_STOP);
     result
-}
-
-/// Says what is configured that this version does not have.
-fn not_yet(config: &NodeConfig) {
-    if config.ntp {
-        tracing::warn!("not part of this version: NTP (EnableNTPSync)");
-    }
 }

@@ -33,6 +33,7 @@ use crate::{
     logging::Level,
     metrics::{Metrics, live as scraped},
     node::{Node, VERSION, client_name},
+    ntp::{self, AdjustedClock},
     parts::Parts,
     peer_finder::{self, Discovery},
     reload::{Reload, fixed_endpoint, ids, peer_limits, rate_limits},
@@ -306,6 +307,13 @@ fn start_waku(
 ) -> Result<Option<Arc<Waku>>, ExitError> {
     let Some(settings) = &config.waku else { return Ok(None) };
     let families = waku::Metrics::register(metrics.registry())?;
+    let clock: waku::Clock = if config.ntp {
+        let adjusted = Arc::<AdjustedClock>::default();
+        parts.run_until_stop("NTP", ntp::follow(Arc::clone(&adjusted)));
+        Arc::new(move || adjusted.now())
+    } else {
+        Arc::new(unix_seconds)
+    };
     let waku = Waku::new(
         waku::Config {
             min_pow: settings.minimum_pow,
@@ -316,7 +324,7 @@ fn start_waku(
             confirmations: settings.confirmations,
             soft_blacklist: settings.soft_blacklist.iter().copied().collect(),
             limits: rate_limits(config, settings.rate_limits.as_ref()),
-            ..waku::Config::new(Arc::new(unix_seconds))
+            ..waku::Config::new(clock)
         },
         archive.map(|archive| archive.writer.clone()),
         mailserver,
