@@ -18,12 +18,16 @@ fn main() -> io::Result<()> {
     link_cxx_library()
 }
 
-/// Generic code of different types is often the same to the byte: one copy of it is enough. Relocations packed are half a
-/// megabyte of resident memory less; the dynamic loader understands them from glibc 2.36 on. Only on this target is the
-/// linker always lld, which can do both.
+/// Generic code of different types is often the same to the byte: one copy of it is enough. What runs only before main,
+/// and what it calls (`startup.ld`), stands together: in between, code that no relay needs was read with it, five megabytes
+/// of it. Relocations packed are half a megabyte of resident memory less; the dynamic loader understands them from glibc
+/// 2.36 on. Only on this target is the linker always lld, which can do all of it.
 fn make_small() {
+    println!("cargo:rerun-if-changed=startup.ld");
     if env::var("TARGET").is_ok_and(|target| target == "x86_64-unknown-linux-gnu") {
         println!("cargo:rustc-link-arg-bins=-Wl,--icf=all");
+        println!("cargo:rustc-link-arg-bins=-Wl,-z,keep-text-section-prefix");
+        println!("cargo:rustc-link-arg-bins=-Wl,-T,{}/startup.ld", env!("CARGO_MANIFEST_DIR"));
         if glibc().is_some_and(|version| version >= (2, 36)) {
             println!("cargo:rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
         }
