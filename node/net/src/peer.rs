@@ -119,7 +119,7 @@ pub struct Peer {
     pub info: Arc<PeerInfo>,
     /// The agreed name and version.
     pub capability: Capability,
-    receiver: mpsc::Receiver<Message>,
+    receiver: mpsc::Receiver<Box<Message>>,
     sender: PeerSender,
     ended: Arc<Ended>,
     /// A client's session ends with its peer; a server's with the protocol's future.
@@ -130,7 +130,7 @@ impl Peer {
     pub(crate) fn new(
         info: Arc<PeerInfo>,
         capability: Capability,
-        receiver: mpsc::Receiver<Message>,
+        receiver: mpsc::Receiver<Box<Message>>,
         sender: PeerSender,
         ended: Arc<Ended>,
     ) -> Self {
@@ -145,7 +145,7 @@ impl Peer {
     /// The next message of the sub-protocol; `None` when the session has ended. While it is not called the session
     /// stops reading after a few messages, and after 30 s in which that holds nothing is lost but time.
     pub async fn recv(&mut self) -> Option<Message> {
-        self.receiver.recv().await
+        self.receiver.recv().await.map(|message| *message)
     }
 
     /// Why the session ended, once [`Self::recv`] gave `None`: the text of an [`crate::Error`].
@@ -186,7 +186,11 @@ impl PeerSender {
     /// [`SendError::Closed`], [`SendError::Code`], [`SendError::TooBig`].
     pub async fn send(&self, lane: Lane, code: u64, payload: Bytes) -> Result<(), SendError> {
         let code = self.absolute(code, &payload)?;
-        self.outbox.send(lane, code, payload).await
+        match self.outbox.try_send(lane, code, &payload) {
+            // Boxed: waiting is rare, and a session has several places where it may have to.
+            Err(SendError::Full) => Box::pin(self.outbox.send(lane, code, payload)).await,
+            done => done,
+        }
     }
 
     /// Queues a message unless the lane is full.

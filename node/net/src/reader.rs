@@ -73,7 +73,8 @@ impl Reader {
         loop {
             if let Some(size) = self.decoder.payload_size(&mut self.buffer)? {
                 // A big payload is paid for before it is allocated, and stays on the budget until it is dropped.
-                let charge = if size > budget::FREE { self.budget.message(size).await } else { None };
+                let charge =
+                    if size > budget::FREE { Box::pin(self.budget.message(size)).await } else { None };
                 if let Some(message) = self.decoder.decode(&mut self.buffer)? {
                     if size > budget::FREE {
                         // What was read behind it is moved, so that the big buffer can go.
@@ -84,25 +85,31 @@ impl Reader {
                 }
             }
             let deadline = *deadline.get_or_insert_with(|| Instant::now() + self.read_timeout);
-            self.charge_for_next_piece(deadline).await?;
+            if let Some(size) = self.unpaid() {
+                // Boxed: only who sends much comes here, everybody would have the room for it.
+                Box::pin(self.charge_for(size, deadline)).await?;
+            }
             self.fill(deadline).await?;
         }
     }
 
-    /// Makes room for the next piece and pays for it.
-    async fn charge_for_next_piece(&mut self, deadline: Instant) -> Result<(), Error> {
+    /// What the buffer will have with the next piece, bytes, when that is more than is paid for.
+    fn unpaid(&self) -> Option<usize> {
         let missing = self.decoder.needed().saturating_sub(self.buffer.len());
         let size = self.buffer.len() + self.piece.max(missing.min(LARGEST_READ));
         let paid = self.charge.as_ref().map_or(budget::FREE, |(paid, _)| *paid);
-        if size > paid {
-            // Twice the size, as the buffer grows: a big message asks a few times only.
-            let size = (size * 2).min(self.decoder.needed() + LARGEST_READ).max(size);
-            self.charge = None;
-            let charge = timeout_at(deadline, self.budget.buffer(size))
-                .await
-                .map_err(|_| Error::Timeout("waiting for buffer space"))?;
-            self.charge = charge.map(|charge| (size, charge));
-        }
+        (size > paid).then_some(size)
+    }
+
+    /// Pays for a buffer of `size` bytes.
+    async fn charge_for(&mut self, size: usize, deadline: Instant) -> Result<(), Error> {
+        // Twice the size, as the buffer grows: a big message asks a few times only.
+        let size = (size * 2).min(self.decoder.needed() + LARGEST_READ).max(size);
+        self.charge = None;
+        let charge = timeout_at(deadline, self.budget.buffer(size))
+            .await
+            .map_err(|_| Error::Timeout("waiting for buffer space"))?;
+        self.charge = charge.map(|charge| (size, charge));
         Ok(())
     }
 

@@ -40,11 +40,12 @@ impl Ended {
 pub(crate) struct Route {
     offset: u64,
     length: u64,
-    sender: mpsc::Sender<Message>,
+    /// Boxed: a channel is made with room for 32, in every session.
+    sender: mpsc::Sender<Box<Message>>,
 }
 
 impl Route {
-    pub(crate) fn new(shared: &Shared) -> (Self, mpsc::Receiver<Message>) {
+    pub(crate) fn new(shared: &Shared) -> (Self, mpsc::Receiver<Box<Message>>) {
         let (sender, receiver) = mpsc::channel(INBOUND_QUEUE);
         (Self { offset: shared.offset, length: shared.length, sender }, receiver)
     }
@@ -86,7 +87,7 @@ pub(crate) async fn run(
         outbox.close(reason);
         let said = writer_ended || timeout(patience * 3, &mut writing).await.is_ok();
         if said {
-            reader.drain(patience).await;
+            Box::pin(reader.drain(patience)).await;
         }
     }
     writing.abort();
@@ -118,7 +119,7 @@ async fn read(reader: &mut Reader, routes: &[Route], outbox: &Outbox) -> Error {
                 let route = routes.iter().find(|r| (r.offset..r.offset + r.length).contains(&code));
                 let Some(route) = route else { return Error::CodeOutOfRange(code) };
                 message.code -= route.offset;
-                if route.sender.send(message).await.is_err() {
+                if route.sender.send(Box::new(message)).await.is_err() {
                     // The sub-protocol is gone; its future says how in a moment.
                     return std::future::pending().await;
                 }

@@ -76,7 +76,8 @@ struct Job {
 
 /// Takes a session's confirmations; its future gives them, one after the other in the order of the batches.
 pub(crate) struct Confirmer {
-    jobs: mpsc::Sender<Job>,
+    /// Boxed: a channel is made with room for 32, in every session.
+    jobs: mpsc::Sender<Box<Job>>,
     /// The session's, and that of all.
     room: [Arc<Semaphore>; 2],
 }
@@ -88,11 +89,11 @@ impl Confirmer {
         room: Arc<Semaphore>,
         sender: PeerSender,
     ) -> (Self, impl Future<Output = ()> + Send) {
-        let (jobs, mut waiting) = mpsc::channel::<Job>(MAX_WAITING);
+        let (jobs, mut waiting) = mpsc::channel::<Box<Job>>(MAX_WAITING);
         let run = async move {
             while let Some(job) = waiting.recv().await {
                 // An error means that the session has ended, which its reader finds out too.
-                let _ = give(&relay, &sender, job).await;
+                let _ = give(&relay, &sender, *job).await;
             }
         };
         (Self { jobs, room: [Arc::new(Semaphore::new(MAX_WAITING_BYTES)), room] }, run)
@@ -106,7 +107,7 @@ impl Confirmer {
         let take = |room: &Arc<Semaphore>| Arc::clone(room).try_acquire_many_owned(weight).ok();
         let [own, of_all] = &self.room;
         let queued = take(own).zip(take(of_all)).is_some_and(|(own, of_all)| {
-            self.jobs.try_send(Job { confirmation, submitted, _room: [own, of_all] }).is_ok()
+            self.jobs.try_send(Box::new(Job { confirmation, submitted, _room: [own, of_all] })).is_ok()
         });
         if !queued {
             tracing::debug!("too many confirmations wait: batch not confirmed");

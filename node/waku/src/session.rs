@@ -162,7 +162,8 @@ impl Session {
                     metrics.packet_rejected(RejectedPacket::FailedRead);
                 }
             },
-            codes::STATUS_UPDATE => self.status_update(&message.payload).await,
+            // Boxed: it may wait, and is rare.
+            codes::STATUS_UPDATE => Box::pin(self.status_update(&message.payload)).await,
             codes::P2P_REQUEST => {
                 if let Some(requests) = &mut self.requests {
                     requests.push(message.payload);
