@@ -15,11 +15,14 @@ use super::{
     meter::{per, rate},
 };
 
+/// Peers that are there before the counted ones: the first few bring the code of a session into memory.
+const FIRST: u32 = 50;
+
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
     common: Common,
-    /// Peers to connect.
+    /// Peers to connect and to count; 50 more come first, with whom comes what all share.
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=20_000))]
     count: u32,
     /// Seconds to stay connected.
@@ -81,6 +84,7 @@ pub(super) async fn run(
     output: &Output,
 ) -> Result<Report, Failure> {
     let process = output.process();
+    let first = connect(common, &Options::quiet(), FIRST).await?;
     let before = process.map(|process| process.resident()).transpose()?;
     let begun = Instant::now();
     let clients = connect(common, &Options::quiet(), count).await?;
@@ -90,10 +94,10 @@ pub(super) async fn run(
     tokio::time::sleep(stay).await;
     let cpu = process.map(|process| process.cpu()).transpose()?;
     let after = process.map(|process| process.resident()).transpose()?;
-    if let Some(client) = clients.iter().find(|client| client.is_over()) {
+    if let Some(client) = clients.iter().chain(&first).find(|client| client.is_over()) {
         return Err(client.ended().await.into());
     }
-    for client in clients {
+    for client in clients.into_iter().chain(first) {
         client.close().await;
     }
     let seconds = stay.as_secs().max(1);

@@ -108,36 +108,54 @@ fn output(node: &Node) -> Output {
     Output { json: false, pid: Some(node.pid()) }
 }
 
-/// The reports of all runs, each on a fresh node, and the floors between them.
-async fn runs(load: &Load, arguments: &Arguments) -> Result<(Vec<Report>, Vec<f64>), Failure> {
+/// One run on a fresh node.
+async fn one(load: &Load, arguments: &Arguments) -> Result<Report, Failure> {
+    let node = Node::start(&arguments.statusd, load.peers + load.bystanders, false)?;
+    let report = Box::pin(relay::run(&common(&node), load, &output(&node))).await?;
+    if report.missing > 0 {
+        return Err(Failure::TooFew(report.deliveries, report.deliveries + report.missing));
+    }
+    Ok(report)
+}
+
+async fn runs(load: &Load, arguments: &Arguments) -> Result<Vec<Report>, Failure> {
+    let mut reports = Vec::new();
+    for _ in 0..arguments.runs {
+        reports.push(one(load, arguments).await?);
+    }
+    Ok(reports)
+}
+
+/// CPU a delivery of the floor and the node in turns.
+struct Paired {
+    reports: Vec<Report>,
+    /// Medians, microseconds.
+    floor: f64,
+    measured: f64,
+    /// Median of the node's over the floor's just before it: what the machine was doing in the two is the same.
+    ratio: f64,
+}
+
+async fn paired(load: &Load, arguments: &Arguments) -> Result<Paired, Failure> {
     let (mut reports, mut floors) = (Vec::new(), Vec::new());
     for _ in 0..arguments.runs {
-        if load.peers <= 100 {
-            let floor =
-                Floor { peers: load.peers, rate: load.rate, count: load.count, shape: load.shape.clone() };
-            let floor = tokio::task::spawn_blocking(move || floor::run(&floor));
-            floors.push(floor.await.map_err(|e| Failure::Local(e.to_string()))??.microseconds_per_delivery);
-        }
-        let node = Node::start(&arguments.statusd, load.peers + load.bystanders, false)?;
-        let report = Box::pin(relay::run(&common(&node), load, &output(&node))).await?;
-        if report.missing > 0 {
-            return Err(Failure::TooFew(report.deliveries, report.deliveries + report.missing));
-        }
-        reports.push(report);
+        let floor =
+            Floor { peers: load.peers, rate: load.rate, count: load.count, shape: load.shape.clone() };
+        let floor = tokio::task::spawn_blocking(move || floor::run(&floor));
+        floors.push(floor.await.map_err(|e| Failure::Local(e.to_string()))??.microseconds_per_delivery);
+        reports.push(one(load, arguments).await?);
     }
-    Ok((reports, floors))
+    let cpu = |report: &Report| report.cpu_microseconds_per_delivery.unwrap_or(f64::NAN);
+    let ratio = median(reports.iter().zip(&floors).map(|(report, floor)| cpu(report) / floor).collect());
+    Ok(Paired { measured: figure(&reports, cpu), floor: median(floors), ratio, reports })
 }
 
 fn figure(reports: &[Report], of: impl Fn(&Report) -> f64) -> f64 {
     median(reports.iter().map(of).collect())
 }
 
-fn cpu_per_delivery(reports: &[Report]) -> f64 {
-    figure(reports, |r| r.cpu_microseconds_per_delivery.unwrap_or(f64::NAN))
-}
-
 async fn latency(row: &Row, load: &Load, arguments: &Arguments) -> Result<Vec<Line>, Failure> {
-    let (reports, _) = runs(load, arguments).await?;
+    let reports = runs(load, arguments).await?;
     let p50 = figure(&reports, |r| r.latency_milliseconds.p50);
     let p99 = figure(&reports, |r| r.latency_milliseconds.p99);
     Ok(vec![
@@ -149,41 +167,45 @@ async fn latency(row: &Row, load: &Load, arguments: &Arguments) -> Result<Vec<Li
 /// 12 µs a packet written and 1.3 µs a delivery.
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
 async fn batched(row: &Row, load: &Load, arguments: &Arguments) -> Result<Vec<Line>, Failure> {
-    let (reports, floors) = runs(load, arguments).await?;
-    let budget = figure(&reports, |r| 12.0 * r.packets as f64 / r.deliveries as f64 + 1.3);
-    let line = row.at_most("CPU a delivery", "µs", cpu_per_delivery(&reports), budget);
-    Ok(vec![Line { floor: Some(median(floors)), reference: Some("16–29"), ..line }])
+    let paired = paired(load, arguments).await?;
+    let budget = figure(&paired.reports, |r| 12.0 * r.packets as f64 / r.deliveries as f64 + 1.3);
+    Ok(cpu_lines(row, &paired, budget, "16–29"))
 }
 
 async fn single(row: &Row, load: &Load, arguments: &Arguments) -> Result<Vec<Line>, Failure> {
-    let (reports, floors) = runs(load, arguments).await?;
-    let line = row.at_most("CPU a delivery", "µs", cpu_per_delivery(&reports), 14.0);
-    Ok(vec![Line { floor: Some(median(floors)), reference: Some("34–62"), ..line }])
+    Ok(cpu_lines(row, &paired(load, arguments).await?, 14.0, "34–62"))
+}
+
+/// The budget in microseconds supposes a machine; the one in floors holds on any.
+fn cpu_lines(row: &Row, paired: &Paired, budget: f64, reference: &'static str) -> Vec<Line> {
+    let line = row.at_most("CPU a delivery", "µs", paired.measured, budget);
+    vec![
+        Line { floor: Some(paired.floor), reference: Some(reference), ..line },
+        row.at_most("the same, of the floor", "×", paired.ratio, 1.5),
+    ]
 }
 
 async fn burst(row: &Row, load: &Load, arguments: &Arguments) -> Result<Vec<Line>, Failure> {
-    let (reports, floors) = runs(load, arguments).await?;
-    let resident = figure(&reports, |r| r.used.map_or(f64::NAN, |used| megabytes(used.resident_bytes)));
+    let paired = paired(load, arguments).await?;
+    let resident =
+        figure(&paired.reports, |r| r.used.map_or(f64::NAN, |used| megabytes(used.resident_bytes)));
+    let line = row.at_most("CPU a delivery", "µs", paired.measured, 1.8);
     Ok(vec![
-        Line {
-            floor: Some(median(floors)),
-            reference: Some("8.1"),
-            ..row.at_most("CPU a delivery", "µs", cpu_per_delivery(&reports), 1.8)
-        },
+        Line { floor: Some(paired.floor), reference: Some("8.1"), ..line },
         Line { reference: Some("340"), ..row.at_most("RSS after", "MB", resident, 60.0) },
     ])
 }
 
 async fn among(row: &Row, load: &Load, bystanders: u32, arguments: &Arguments) -> Result<Vec<Line>, Failure> {
-    let (alone, _) = runs(load, arguments).await?;
-    let (among, _) = runs(&Load { bystanders, ..load.clone() }, arguments).await?;
+    let alone = runs(load, arguments).await?;
+    let among = runs(&Load { bystanders, ..load.clone() }, arguments).await?;
     let cpu = |reports: &[Report]| figure(reports, |r| r.cpu_microseconds_per_envelope.unwrap_or(f64::NAN));
     let line = row.at_most("CPU, of 10 alone", "×", cpu(&among) / cpu(&alone), 1.2);
     Ok(vec![Line { reference: Some("11.5"), ..line }])
 }
 
 async fn many(row: &Row, load: &Load, arguments: &Arguments) -> Result<Vec<Line>, Failure> {
-    let (reports, _) = runs(load, arguments).await?;
+    let reports = runs(load, arguments).await?;
     let delivered = figure(&reports, |r| r.deliveries_per_second);
     // The last envelope is sent half a period before the time is over.
     Ok(vec![row.at_least("deliveries", "1/s", delivered, 38_000.0)])
