@@ -1,7 +1,9 @@
 //! Envelopes into the archive of a mailserver, spread over topics and hours.
 
 use std::{
+    collections::VecDeque,
     fmt,
+    ops::Range,
     time::{Duration, Instant},
 };
 
@@ -9,6 +11,7 @@ use clap::Args;
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use node_client::{Client, Options};
 use serde::Serialize;
+use waku_wire::EnvelopeError;
 
 use super::{
     super::session::Common,
@@ -18,8 +21,13 @@ use super::{
     meter::{per, rate},
 };
 
-/// Seconds that an envelope still lives when it is sent: the least that survives the way.
-const LEFT: u32 = 20;
+/// Seconds that an envelope still lives when it is sent. The relay's pool holds all that live, and no more than 131,072:
+/// with a second, 50,000 a second are as many as fit.
+const LEFT: u32 = 1;
+/// A packet that is confirmed later than this after it was made may have expired on the way, of which the node says nothing.
+const SURE: Duration = Duration::from_millis(900);
+/// Between a refusal because the pool is full and the next try; something expires every second.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// What is archived.
 #[derive(Debug, Clone, Args)]
@@ -42,6 +50,16 @@ pub(super) struct Load {
     /// Packets that wait for their confirmation at a time.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(super) in_flight: u32,
+}
+
+impl Load {
+    /// Seconds before now of the `n`-th envelope: oldest first, evenly, as envelopes come in life; 10 s inside so that
+    /// the clock may go on.
+    fn age(&self, n: u32) -> u32 {
+        let span = u64::from(self.hours) * 3600;
+        let behind = span - u64::from(n) * span.saturating_sub(10) / u64::from(self.count);
+        u32::try_from(behind).unwrap_or(u32::MAX).saturating_sub(60)
+    }
 }
 
 /// What came of it.
@@ -112,24 +130,51 @@ async fn post_all(
     patience: Duration,
 ) -> Result<(), Failure> {
     let most = usize::try_from(load.in_flight).unwrap_or(usize::MAX);
-    let span = u64::from(load.hours) * 3600;
     let mut waiting = FuturesUnordered::new();
-    let mut sent = 0;
+    // Numbers of envelopes that are to be made, the next first.
+    let mut left: VecDeque<Range<u32>> = VecDeque::new();
+    left.push_back(0..load.count);
     loop {
-        while waiting.len() < most && sent < load.count {
-            let upto = load.count.min(sent.saturating_add(load.per_packet));
-            let packet: Result<Vec<_>, _> = (sent..upto)
-                .map(|n| {
-                    // Oldest first, evenly, as envelopes come in life; 10 s inside so that the clock may go on.
-                    let behind = span - u64::from(n) * span.saturating_sub(10) / u64::from(load.count);
-                    let age = u32::try_from(behind).unwrap_or(u32::MAX).saturating_sub(60);
-                    maker.make(topic(n % load.topics), age, LEFT)
-                })
-                .collect();
-            waiting.push(client.post(&packet?).await?.wait(patience));
-            sent = upto;
+        while waiting.len() < most
+            && let Some(range) = left.pop_front()
+        {
+            let upto = range.end.min(range.start.saturating_add(load.per_packet));
+            if upto < range.end {
+                left.push_front(upto..range.end);
+            }
+            let made = Instant::now();
+            let packet: Result<Vec<_>, _> =
+                (range.start..upto).map(|n| maker.make(topic(n % load.topics), load.age(n), LEFT)).collect();
+            let confirmed = client.post(&packet?).await?.wait(patience);
+            waiting.push(async move { (range.start..upto, confirmed.await, made.elapsed()) });
         }
-        let Some(confirmed) = waiting.next().await else { return Ok(()) };
-        confirmed?;
+        let Some((range, confirmed, took)) = waiting.next().await else { return Ok(()) };
+        match confirmed {
+            Ok(()) if took < SURE => {}
+            Ok(()) => left.push_front(range),
+            Err(node_client::Error::Rejected(errors)) if errors.iter().all(is_full) => {
+                // As many again, of the same time.
+                let refused = u32::try_from(errors.len()).unwrap_or(u32::MAX);
+                left.push_front(range.end.saturating_sub(refused).max(range.start)..range.end);
+                tokio::time::sleep(PAUSE).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn is_full(error: &EnvelopeError) -> bool {
+    error.description == "relay pool full"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_go_evenly_from_the_oldest_to_now() {
+        let load = Load { count: 3600, topics: 1, hours: 1, size: 16, per_packet: 1, in_flight: 1 };
+        assert_eq!((load.age(0), load.age(1800)), (3540, 1745));
+        assert_eq!(load.age(3599), 0, "never from the future");
     }
 }
