@@ -57,6 +57,8 @@ pub trait WriterObserver: Send + Sync + 'static {
     fn stored(&self, size: usize);
     /// So many envelopes could not be stored because the store failed.
     fn failed(&self, envelopes: usize);
+    /// A group was written, durable as configured, in this time.
+    fn wrote(&self, _took: Duration) {}
 }
 
 /// One envelope for the archive.
@@ -204,13 +206,14 @@ impl Writer {
         let bytes: usize = submissions.iter().map(|s| s.envelope.raw().len() + QUEUE_OVERHEAD).sum();
         // A batch larger than the whole queue waits for all of it.
         let permits = u32::try_from(bytes.min(self.shared.config.queue_bytes)).unwrap_or(u32::MAX);
-        let room = Arc::clone(&self.shared.room).acquire_many_owned(permits);
-        let room = match tokio::time::timeout(self.shared.config.max_wait, room).await {
-            Ok(Ok(room)) => room,
-            Ok(Err(_closed)) => {
-                return Ack::refused(envelopes, Refusal::Failed(ArchiveError::Closed.reason()));
-            }
-            Err(_elapsed) => return Ack::refused(envelopes, Refusal::Busy),
+        let room = match Arc::clone(&self.shared.room).try_acquire_many_owned(permits) {
+            Ok(room) => Ok(room),
+            // Boxed: waiting is rare, and every session has a place for it.
+            Err(_) => Box::pin(self.wait_for_room(permits)).await,
+        };
+        let room = match room {
+            Ok(room) => room,
+            Err(refusal) => return Ack::refused(envelopes, refusal),
         };
         let (ack, receiver) = oneshot::channel();
         // A send fails when the task has ended; then the dropped job ends the ack.
@@ -218,10 +221,26 @@ impl Writer {
         Ack { envelopes, state: AckState::Waiting(receiver) }
     }
 
+    async fn wait_for_room(&self, permits: u32) -> Result<OwnedSemaphorePermit, Refusal> {
+        let room = Arc::clone(&self.shared.room).acquire_many_owned(permits);
+        match tokio::time::timeout(self.shared.config.max_wait, room).await {
+            Ok(Ok(room)) => Ok(room),
+            Ok(Err(_closed)) => Err(Refusal::Failed(ArchiveError::Closed.reason())),
+            Err(_elapsed) => Err(Refusal::Busy),
+        }
+    }
+
     /// Why the last write failed ([`ArchiveError::reason`]); `None` when it succeeded or there was none.
     #[must_use]
     pub fn failing(&self) -> Option<&'static str> {
         *self.shared.failing.lock()
+    }
+
+    /// Bytes of envelopes that wait to be written; [`WriterConfig::queue_bytes`] at most.
+    #[must_use]
+    pub fn queued_bytes(&self) -> usize {
+        let Shared { config, room, .. } = &*self.shared;
+        config.queue_bytes.min(Semaphore::MAX_PERMITS).saturating_sub(room.available_permits())
     }
 
     /// Takes nothing more; the task ends when what is queued is written.
@@ -296,8 +315,10 @@ impl Committer {
             }));
         }
         let sizes: Vec<usize> = rows.iter().map(|row| row.envelope.size()).collect();
+        let begin = Instant::now();
         let outcomes: Vec<Outcome> = match self.history.append(rows).await {
             Ok(appended) => {
+                self.observer.wrote(begin.elapsed());
                 *self.shared.failing.lock() = None;
                 appended.into_iter().zip(sizes).map(|(verdict, size)| self.outcome(verdict, size)).collect()
             }

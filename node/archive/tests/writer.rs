@@ -103,6 +103,7 @@ struct Counts {
     stored: AtomicUsize,
     bytes: AtomicUsize,
     failed: AtomicUsize,
+    writes: Mutex<Vec<Duration>>,
 }
 
 impl WriterObserver for Counts {
@@ -112,6 +113,9 @@ impl WriterObserver for Counts {
     }
     fn failed(&self, envelopes: usize) {
         self.failed.fetch_add(envelopes, Ordering::Relaxed);
+    }
+    fn wrote(&self, took: Duration) {
+        self.writes.lock().push(took);
     }
 }
 
@@ -234,8 +238,10 @@ async fn what_is_not_admitted_is_refused_and_the_rest_is_stored() {
 async fn a_full_queue_makes_submitters_wait_and_then_refuses() {
     let history = Gated::new(0);
     let config = WriterConfig { queue_bytes: 3000, ..WriterConfig::default() };
-    let (writer, _counts, _task) = start(&history, config);
+    let (writer, counts, _task) = start(&history, config);
+    assert_eq!(writer.queued_bytes(), 0);
     let first = writer.submit(NOW, submissions(0..10)).await;
+    assert!((1000..=3000).contains(&writer.queued_bytes()), "{}", writer.queued_bytes());
     let begin = Instant::now();
     let refused = writer.submit(NOW, submissions(10..20)).await.await;
     assert_eq!(refused, [Outcome::Refused(Refusal::Busy); 10]);
@@ -249,6 +255,7 @@ async fn a_full_queue_makes_submitters_wait_and_then_refuses() {
     history.permits.add_permits(10);
     assert_eq!(first.await, [Outcome::Stored; 10]);
     assert_eq!(waiting.await.unwrap(), [Outcome::Stored; 10]);
+    assert_eq!(counts.writes.lock()[0], begin.elapsed(), "the first write took until the store let it");
     // A batch larger than the queue passes alone.
     assert_eq!(writer.submit(NOW, submissions(100..200)).await.await, [Outcome::Stored; 100]);
 }

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use archive::{Filter, Query, TimeRange};
 use prometheus::core::Collector;
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
@@ -24,6 +25,8 @@ pub struct Metrics {
     archived_failures: IntCounterVec,
     archived: IntGaugeVec,
     archived_size: HistogramVec,
+    queries: IntCounterVec,
+    write: Histogram,
 }
 
 /// Label `type` of `mailserver_delivery_failures_total`.
@@ -138,6 +141,18 @@ impl Metrics {
                     .buckets(doubling(1024.0, 2.0, 11)),
                 &["db"],
             ))?,
+            queries: make.add(IntCounterVec::new(
+                Opts::new(
+                    "mailserver_envelope_queries_total",
+                    "Number of accepted history requests, by what they filter by and how much time they ask for.",
+                ),
+                &["filter", "history"],
+            ))?,
+            write: make.histogram(
+                "statusd_archive_write_duration_seconds",
+                "Time of writing a group of envelopes, durable as configured.",
+                &doubling(0.0005, 2.0, 14),
+            )?,
         };
         // Of the reference's own sync nothing is left but this name (§5.12); dashboards may show it.
         make.counter("mailserver_sync_attempts_total", "Always 0; kept for dashboards.")?;
@@ -161,10 +176,17 @@ impl Metrics {
         self.delivery_attempts.inc();
     }
 
-    pub(crate) fn accepted(&self, batch: bool) {
+    pub(crate) fn accepted(&self, batch: bool, query: &Query) {
         if batch {
             self.requests_batched.inc();
         }
+        let filter = match query.filter {
+            Filter::All => "all",
+            Filter::Topics(_) => "topics",
+            Filter::Bloom(_) => "bloom",
+        };
+        let TimeRange { from, to } = query.range;
+        self.queries.with_label_values(&[filter, span(to.saturating_sub(from))]).inc();
     }
 
     pub(crate) fn bundle_sent(&self, took: Duration) {
@@ -184,6 +206,17 @@ impl Metrics {
     }
 }
 
+/// Label `history` of so many seconds: the shortest of these that holds them. An open end goes a minute beyond now.
+fn span(seconds: u32) -> &'static str {
+    match seconds.saturating_sub(60) {
+        0..=3_600 => "hour",
+        3_601..=86_400 => "day",
+        86_401..=604_800 => "week",
+        604_801..=2_678_400 => "month",
+        _ => "longer",
+    }
+}
+
 impl archive::WriterObserver for Metrics {
     #[expect(clippy::cast_precision_loss, reason = "envelope sizes are far below 2^53")]
     fn stored(&self, size: usize) {
@@ -193,5 +226,22 @@ impl archive::WriterObserver for Metrics {
 
     fn failed(&self, envelopes: usize) {
         self.archived_failures.with_label_values(&[&self.db]).inc_by(envelopes as u64);
+    }
+
+    fn wrote(&self, took: Duration) {
+        self.write.observe(took.as_secs_f64());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn history_is_told_in_spans() {
+        assert_eq!([0, 3_600, 3_660].map(span), ["hour"; 3]);
+        assert_eq!([3_661, 86_460].map(span), ["day"; 2]);
+        assert_eq!([86_461, 604_860, 604_861, 2_678_460].map(span), ["week", "week", "month", "month"]);
+        assert_eq!([2_678_461, u32::MAX].map(span), ["longer"; 2]);
     }
 }

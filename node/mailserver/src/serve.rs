@@ -173,7 +173,7 @@ impl Mailserver {
         if !self.limiter.lock().allow(peer, Instant::now()) {
             return Err(Failure::RateLimit);
         }
-        self.metrics.accepted(accepted.batch);
+        self.metrics.accepted(accepted.batch, &accepted.query);
         self.send_page(accepted, sink).await
     }
 

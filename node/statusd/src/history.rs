@@ -9,7 +9,7 @@ use node_config::MailserverConfig;
 use prometheus::Registry;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::{clock::unix_seconds, exit::ExitError, rpc::ArchiveApi};
+use crate::{clock::unix_seconds, exit::ExitError, metrics::live as scraped, rpc::ArchiveApi};
 
 /// Between two looks at what is too old or too much. Retention goes by whole hours, space by what comes in.
 const RETENTION_TICK: Duration = Duration::from_mins(5);
@@ -49,6 +49,8 @@ impl Archive {
             WriterConfig::default(),
             Arc::clone(&metrics) as Arc<dyn archive::WriterObserver>,
         );
+        let queue = writer.clone();
+        registry.register(Box::new(scraped::archive_queue(move || queue.queued_bytes())?))?;
         let retention = Retention {
             max_age: config.retention.map(|age| u32::try_from(age.as_secs()).unwrap_or(u32::MAX)),
             max_bytes: config.max_bytes.map(NonZeroU64::get),

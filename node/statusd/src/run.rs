@@ -38,7 +38,7 @@ use crate::{
     peer_finder::{self, Discovery},
     reload::{Reload, fixed_endpoint, ids, peer_limits, rate_limits},
     report::Report,
-    rpc::{self, Access, Backend, IpcListener, Services, Token, WakuApi, WriteAccess},
+    rpc::{self, Access, Backend, Calls, IpcListener, Services, Token, WakuApi, WriteAccess},
     sequence::Sequence,
     source::Source,
     stop::{Hangup, Signals, tell},
@@ -211,7 +211,9 @@ async fn start(loaded: Loaded, source: Source, level: Level, hangup: Hangup) -> 
         waku: waku.clone().map(|waku| WakuApi::new(waku, own_key, unix_seconds)),
         archive: archive.as_ref().map(Archive::api),
         report: Arc::clone(&report),
+        calls: Calls::default(),
     };
+    metrics.registry().register(Box::new(services.calls.collector()?))?;
     let (rpc_addr, token) = start_rpc(&config, rpc_listener, &services, &mut parts)?;
     if let Some(listener) = ipc_listener {
         let rpc = services.full_rpc()?;

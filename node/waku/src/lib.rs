@@ -114,7 +114,7 @@ impl Waku {
             ),
             filters: Filters::default(),
             directory: Directory::new(),
-            relay: Arc::new(SharedRelay::new(relay, config.clock.clone())),
+            relay: Arc::new(SharedRelay::new(relay, config.clock.clone(), metrics.fan_out.clone())),
             archive,
             mailserver,
             confirmation_room: Arc::new(Semaphore::new(confirm::MAX_WAITING_BYTES_OF_ALL)),

@@ -15,6 +15,7 @@ pub struct Metrics {
     pub(crate) size: Histogram,
     rate_processed: IntCounter,
     rate_exceeded: IntCounterVec,
+    pub(crate) fan_out: Histogram,
 }
 
 impl Metrics {
@@ -23,7 +24,9 @@ impl Metrics {
     /// # Errors
     /// A family of one of the names is registered already.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        Self::named("waku", registry)
+        let metrics = Self::named("waku", registry)?;
+        registry.register(Box::new(metrics.fan_out.clone()))?;
+        Ok(metrics)
     }
 
     /// Registers the same families for `waku2`, which this node does not speak: they stand at 0 for dashboards that ask
@@ -82,6 +85,13 @@ impl Metrics {
                 "rate_limits_exceeded_total",
                 "Number of times the Waku rate limits were exceeded",
                 "type",
+            )?,
+            fan_out: Histogram::with_opts(
+                HistogramOpts::new(
+                    "statusd_relay_fan_out_seconds",
+                    "Time from taking in an envelope to making the packet in which a peer gets it, first of each packet.",
+                )
+                .buckets(prometheus::exponential_buckets(0.000_1, 4.0, 10)?),
             )?,
         })
     }
@@ -179,6 +189,9 @@ mod tests {
             "waku_bridge_sent_total 0",
             "waku_bridge_received_success_total 0",
             "waku_bridge_received_failure_total 0",
+            "# TYPE statusd_relay_fan_out_seconds histogram",
+            "statusd_relay_fan_out_seconds_bucket{le=\"0.0001\"} 0",
+            "statusd_relay_fan_out_seconds_count 0",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} in\n{text}");
         }

@@ -3,11 +3,15 @@
 //! The mutex is held for one call of the core and never across an await, an encryption or a write to a socket. Wake-ups
 //! follow after it is released.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Instant,
+};
 
 use bytes::Bytes;
 use devp2p::{LiveSource, LiveWaker};
 use parking_lot::Mutex;
+use prometheus::Histogram;
 use relay::{Drained, PeerSlot, Prepared, RelayCore, SourceId, Stats, Verdict};
 use waku_wire::{EnvelopeHash, PeerSettings, codes, messages};
 
@@ -24,6 +28,8 @@ struct SessionId(u64);
 struct Seat {
     session: SessionId,
     waker: LiveWaker,
+    /// When it was first told of what it has not been given yet.
+    told: Option<Instant>,
 }
 
 struct Inner {
@@ -39,12 +45,14 @@ pub(crate) struct SharedRelay {
     /// [`RelayCore::highest_requirement`] as bits, to be read without the lock.
     highest_requirement: AtomicU64,
     clock: Clock,
+    /// Seconds from taking in to making a peer's packet.
+    fan_out: Histogram,
 }
 
 impl SharedRelay {
-    pub(crate) fn new(config: relay::Config, clock: Clock) -> Self {
+    pub(crate) fn new(config: relay::Config, clock: Clock, fan_out: Histogram) -> Self {
         let inner = Inner { core: RelayCore::new(config), seats: Vec::new(), next_session: 0 };
-        Self { inner: Mutex::new(inner), highest_requirement: AtomicU64::new(0), clock }
+        Self { inner: Mutex::new(inner), highest_requirement: AtomicU64::new(0), clock, fan_out }
     }
 
     pub(crate) fn now(&self) -> u32 {
@@ -70,7 +78,7 @@ impl SharedRelay {
             inner.seats.resize_with(slot.index() + 1, || None);
         }
         if let Some(seat) = inner.seats.get_mut(slot.index()) {
-            *seat = Some(Seat { session, waker });
+            *seat = Some(Seat { session, waker, told: None });
         }
         self.publish(&inner);
         drop(inner);
@@ -87,8 +95,13 @@ impl SharedRelay {
         let (verdicts, wakers) = {
             let mut inner = self.inner.lock();
             let outcome = inner.core.ingest(from, turn);
-            let waker = |slot: &PeerSlot| Some(inner.seats.get(slot.index())?.as_ref()?.waker.clone());
-            let wakers: Vec<LiveWaker> = outcome.woken.iter().filter_map(waker).collect();
+            let now = Instant::now();
+            let tell = |slot: &PeerSlot| {
+                let seat = inner.seats.get_mut(slot.index())?.as_mut()?;
+                seat.told = Some(now);
+                Some(seat.waker.clone())
+            };
+            let wakers: Vec<LiveWaker> = outcome.woken.iter().filter_map(tell).collect();
             (outcome.verdicts, wakers)
         };
         for waker in wakers {
@@ -178,14 +191,22 @@ struct Gossip {
 impl LiveSource for Gossip {
     fn next_packet(&mut self, max_bytes: usize) -> Option<(u64, Bytes)> {
         let now = self.relay.now();
+        let mut told = None;
         loop {
             let mut inner = self.relay.inner.lock();
-            let seat = inner.seats.get(self.slot.index())?.as_ref()?;
+            let seat = inner.seats.get_mut(self.slot.index())?.as_mut()?;
             if seat.session != self.session {
                 return None;
             }
+            told = told.or(seat.told.take());
             match inner.core.drain(self.slot, now, max_bytes.min(messages::NORMAL_PACKET)) {
-                Drained::Packet(packet) => return Some((codes::MESSAGES, packet.payload)),
+                Drained::Packet(packet) => {
+                    drop(inner);
+                    if let Some(told) = told {
+                        self.relay.fan_out.observe(told.elapsed().as_secs_f64());
+                    }
+                    return Some((codes::MESSAGES, packet.payload));
+                }
                 Drained::Nothing => return None,
                 // A long search lets others have the relay in between.
                 Drained::Again => drop(inner),

@@ -30,6 +30,7 @@ async fn all_families_by_name_and_type() {
         ("mailserver_delivery_attempts_total", MetricType::COUNTER),
         ("mailserver_delivery_duration_seconds", MetricType::HISTOGRAM),
         ("mailserver_delivery_failures_total", MetricType::COUNTER),
+        ("mailserver_envelope_queries_total", MetricType::COUNTER),
         ("mailserver_envelopes_total", MetricType::COUNTER),
         ("mailserver_requests_batched_total", MetricType::COUNTER),
         ("mailserver_requests_bundle_process_duration_seconds", MetricType::HISTOGRAM),
@@ -37,9 +38,12 @@ async fn all_families_by_name_and_type() {
         ("mailserver_sent_envelope_batch_size_bytes", MetricType::HISTOGRAM),
         ("mailserver_sync_attempts_total", MetricType::COUNTER),
         ("mailserver_sync_failures_total", MetricType::COUNTER),
+        ("statusd_archive_write_duration_seconds", MetricType::HISTOGRAM),
     ];
     assert_eq!(families, expected.map(|(name, kind)| (name.to_owned(), kind)));
 }
+
+const QUERIES: &str = "mailserver_envelope_queries_total{filter=\"topics\",history=\"longer\"}";
 
 #[tokio::test]
 async fn a_served_request_is_counted() {
@@ -51,6 +55,7 @@ async fn a_served_request_is_counted() {
     for (series, value) in [
         ("mailserver_envelopes_total", 1.0),
         ("mailserver_delivery_attempts_total", 1.0),
+        (QUERIES, 1.0),
         ("mailserver_requests_batched_total", 1.0),
         ("mailserver_requests_bundle_process_duration_seconds_count", 1.0),
         ("mailserver_send_raw_envelope_duration_seconds_count", 1.0),

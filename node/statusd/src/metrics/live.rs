@@ -133,6 +133,15 @@ pub(crate) fn relay(ask: impl Fn() -> Stats + Send + Sync + 'static) -> promethe
     Gauges::new(move || Some(ask()), figures)
 }
 
+/// What waits for the archive.
+pub(crate) fn archive_queue(
+    ask: impl Fn() -> usize + Send + Sync + 'static,
+) -> prometheus::Result<Gauges<usize>> {
+    let figures: [(_, _, Of<usize>); 1] =
+        [("statusd_archive_queue_bytes", "Bytes of envelopes that wait to be written.", |bytes| *bytes)];
+    Gauges::new(move || Some(ask()), figures)
+}
+
 /// What discovery holds and did; absent while it does not run.
 pub(crate) fn discovery(
     ask: impl Fn() -> Option<discovery::Stats> + Send + Sync + 'static,

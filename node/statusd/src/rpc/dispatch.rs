@@ -3,18 +3,19 @@
 //! Independent of the transport, which says whether the caller is authorized and whether it can be notified.
 //! Facts: `spec/operations.md` §2.1.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use futures::FutureExt as _;
 use json_rpc::{Args, Body, Call, crashed, error, failure, fault, invalid};
 use jsonrpsee::{
-    ConnectionId, Extensions, MethodCallback,
+    ConnectionId, Extensions, MethodCallback, MethodResponse,
     types::{ErrorObjectOwned, Id, Params},
 };
 use serde::Serialize;
 use serde_json::{Value, value::RawValue};
 
 use super::{
+    calls::Calls,
     registry::{Access, Registry},
     subscriptions::Subscriptions,
 };
@@ -29,11 +30,14 @@ pub(crate) struct Authorized(pub(crate) bool);
 
 /// Answers requests of one transport. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Rpc(Arc<Registry>);
+pub(crate) struct Rpc {
+    registry: Arc<Registry>,
+    calls: Calls,
+}
 
 impl Rpc {
-    pub(super) fn new(registry: Registry) -> Self {
-        Self(Arc::new(registry))
+    pub(super) fn new(registry: Registry, calls: Calls) -> Self {
+        Self { registry: Arc::new(registry), calls }
     }
 
     /// The answer to one body; `None` when nothing in it wants one. Subscriptions go to `subscriptions`, where the
@@ -97,12 +101,13 @@ impl Rpc {
         if method.ends_with("_unsubscribe") {
             return unsubscribe(params, subscriptions);
         }
-        let Some((spec, callback)) = self.0.find(method) else {
+        let Some((spec, callback)) = self.registry.find(method) else {
             let shown: String = method.chars().take(64).collect();
             return Err(fault(-32601, format!("the method {shown} does not exist/is not available")));
         };
         permit(spec.access, authorized)?;
         let params = Params::new(params.map(RawValue::get)).into_owned();
+        let begin = Instant::now();
         // Ids are echoed byte for byte by `respond`, which jsonrpsee's own type cannot do for every JSON value.
         let response = match callback {
             MethodCallback::Sync(method) => std::panic::catch_unwind(AssertUnwindSafe(|| {
@@ -114,6 +119,8 @@ impl Rpc {
             }
             MethodCallback::Subscription(_) | MethodCallback::Unsubscription(_) => return Err(crashed()),
         };
+        let success = response.as_ref().is_ok_and(MethodResponse::is_success);
+        self.calls.count(spec.name, success, begin.elapsed());
         response.map(|response| response.into_json()).map_err(|_panic| crashed())
     }
 
@@ -133,7 +140,7 @@ impl Rpc {
             Some(Value::String(name)) => name.clone(),
             _ => return Err(invalid("expected subscription name as first argument")),
         };
-        let Some(subscription) = self.0.find_subscription(namespace, &name) else {
+        let Some(subscription) = self.registry.find_subscription(namespace, &name) else {
             let shown: String = name.chars().take(64).collect();
             return Err(fault(-32601, format!("no {shown:?} subscription in {namespace} namespace")));
         };

@@ -10,6 +10,7 @@
 
 mod admin;
 mod backend;
+mod calls;
 mod connection;
 mod discover;
 mod dispatch;
@@ -34,6 +35,7 @@ pub(crate) use self::waku::WakuApi;
 pub(crate) use backend::{
     Backend, NodeInfo, PeerChange, PeerEntry, PeerNetwork, Ports, peer_protocols, waku_protocol,
 };
+pub(crate) use calls::Calls;
 pub(crate) use dispatch::Rpc;
 pub(crate) use ipc::IpcListener;
 pub(crate) use mailserver::ArchiveApi;
@@ -63,6 +65,8 @@ pub(crate) struct Services {
     /// Without it there is no module `mailserver`.
     pub(crate) archive: Option<ArchiveApi>,
     pub(crate) report: Arc<Report>,
+    /// Counts what is called.
+    pub(crate) calls: Calls,
 }
 
 impl Services {
@@ -117,7 +121,7 @@ impl Services {
             enabled.push(module);
         }
         misc::rpc(&mut registry, &enabled)?;
-        Ok(Rpc::new(registry))
+        Ok(Rpc::new(registry, self.calls.clone()))
     }
 }
 

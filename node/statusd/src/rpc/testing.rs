@@ -11,7 +11,8 @@ use futures::{
 use parking_lot::Mutex;
 
 use super::{
-    Backend, NodeInfo, PeerChange, PeerEntry, PeerNetwork, Ports, Services, peer_protocols, waku_protocol,
+    Backend, Calls, NodeInfo, PeerChange, PeerEntry, PeerNetwork, Ports, Services, peer_protocols,
+    waku_protocol,
 };
 use crate::{health::Health, report::Report};
 
@@ -116,5 +117,5 @@ pub(crate) fn services(node: Arc<Sample>) -> Services {
         history: None,
         health: Arc::new(Health::new(None)),
     };
-    Services { node, waku: None, archive: None, report: Arc::new(report) }
+    Services { node, waku: None, archive: None, report: Arc::new(report), calls: Calls::default() }
 }

@@ -29,6 +29,9 @@ async fn s20_relayed_and_not_sent_back() {
     b.confirmation().await;
     a.confirmation().await;
     assert_eq!(a.gossip(1).await, [valid(2).hash()], "its own envelope did not come back first");
+    assert_eq!(server.metric("statusd_relay_fan_out_seconds_count "), 2.0, "a packet to each");
+    assert_eq!(server.metric("statusd_relay_fan_out_seconds_bucket{le=\"+Inf\"}"), 2.0);
+    assert!(server.metric("statusd_relay_fan_out_seconds_sum ") > 0.0);
     b.assert_kept().await;
     assert_eq!(server.metric("waku_envelopes_received_total "), 2.0);
 }

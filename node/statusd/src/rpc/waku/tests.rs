@@ -22,7 +22,7 @@ pub(super) fn api() -> Api {
     let api = WakuApi::new(waku, enode::NodeKey::generate(), || NOW);
     let mut registry = Registry::new(true);
     register(&mut registry, &api).unwrap();
-    Api { rpc: Rpc::new(registry), api }
+    Api { rpc: Rpc::new(registry, crate::rpc::Calls::default()), api }
 }
 
 impl Api {
