@@ -264,3 +264,29 @@ fn the_ipc_socket_has_every_module() {
         assert_eq!(modules[module], "1.0");
     }
 }
+
+#[test]
+fn ops_3_4_calls_of_methods_that_exist_are_counted() {
+    let services = testing::services(Arc::new(Sample::default()));
+    let rpc = services.full_rpc().unwrap();
+    for call in
+        [r#""net_version","params":[]"#, r#""net_version","params":[1]"#, r#""net_nosuch","params":[]"#]
+    {
+        let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":{call}}}"#);
+        futures::executor::block_on(rpc.answer(body.as_bytes(), Authorized(true), None)).unwrap();
+    }
+    let registry = prometheus::Registry::new();
+    registry.register(Box::new(services.calls.collector().unwrap())).unwrap();
+    let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+    for line in [
+        "rpc_requests 2",
+        "rpc_success 1",
+        "rpc_failure 1",
+        "rpc_duration_all_count 2",
+        "rpc_duration_net_version_success_count 1",
+        "rpc_duration_net_version_failure_count 1",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} in {text}");
+    }
+    assert!(!text.contains("nosuch"), "{text}");
+}
