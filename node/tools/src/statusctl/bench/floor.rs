@@ -176,6 +176,8 @@ fn fan_out(bytes: u32, packets: u32, peers: u32, period: Duration) -> std::io::R
 
 /// CPU time of this thread.
 fn own_cpu() -> std::io::Result<Duration> {
+    // The account is brought up to date when the thread goes through the scheduler, else only with the next tick.
+    thread::yield_now();
     let text = fs::read_to_string("/proc/thread-self/schedstat")?;
     let first = text.split_whitespace().next().and_then(|n| n.parse().ok());
     first
