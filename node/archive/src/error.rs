@@ -15,6 +15,14 @@ pub enum ArchiveError {
         /// What it looks like.
         found: String,
     },
+    /// There is no archive in the directory.
+    #[error(
+        "there is no archive in {path}; name the directory of one: WakuConfig.DataDir, by default waku in DataDir"
+    )]
+    Absent {
+        /// The directory.
+        path: PathBuf,
+    },
     /// The directory was written by a newer program. Nothing in it was changed.
     #[error(
         "{path} holds an archive of format {found}, this program knows format {supported}. Nothing was changed; run the newer version"
@@ -67,7 +75,9 @@ impl ArchiveError {
     #[must_use]
     pub fn class(&self) -> Class {
         match self {
-            Self::Foreign { .. } | Self::Newer { .. } | Self::Locked { .. } => Class::Setup,
+            Self::Foreign { .. } | Self::Absent { .. } | Self::Newer { .. } | Self::Locked { .. } => {
+                Class::Setup
+            }
             Self::Full(_) => Class::Space,
             Self::Corrupt(_) => Class::Corruption,
             Self::Io(_) => Class::Io,

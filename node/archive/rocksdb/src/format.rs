@@ -32,6 +32,21 @@ pub(crate) fn claim(path: &Path) -> Result<(), ArchiveError> {
     }
 }
 
+/// Makes sure that `path` is an archive of ours. Writes nothing.
+pub(crate) fn recognise(path: &Path) -> Result<(), ArchiveError> {
+    let io = |error: io::Error| crate::error::from_io(path, &error);
+    match fs::read(path.join(FILE)) {
+        Ok(content) => check(path, &content),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            match occupant(path) {
+                Ok(Some(found)) => Err(ArchiveError::Foreign { path: path.into(), found }),
+                _ => Err(ArchiveError::Absent { path: path.into() }),
+            }
+        }
+        Err(error) => Err(io(error)),
+    }
+}
+
 fn check(path: &Path, content: &[u8]) -> Result<(), ArchiveError> {
     let number = std::str::from_utf8(content)
         .ok()
@@ -67,7 +82,8 @@ fn occupant(path: &Path) -> io::Result<Option<String>> {
 
 const TEMPORARY: &str = "FORMAT.new";
 
-fn write(path: &Path) -> io::Result<()> {
+/// Says durably that `path` is an archive of ours.
+pub(crate) fn write(path: &Path) -> io::Result<()> {
     let temporary = path.join(TEMPORARY);
     let mut file = fs::File::create(&temporary)?;
     writeln!(file, "{MAGIC}{FORMAT}")?;

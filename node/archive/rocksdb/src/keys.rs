@@ -126,6 +126,11 @@ pub(crate) fn parse_directory(key: &[u8]) -> Option<Topic> {
     key.get(3..7)?.try_into().ok().map(Topic)
 }
 
+/// The day of a directory entry.
+pub(crate) fn parse_directory_day(key: &[u8]) -> Option<u16> {
+    key.get(1..3)?.try_into().ok().map(u16::from_be_bytes)
+}
+
 /// Whether a key of `rows` lies below the floor.
 pub(crate) fn row_is_below(key: &[u8], floor: u32) -> bool {
     parse_row(key).is_some_and(|(_, position)| position.sent < floor)

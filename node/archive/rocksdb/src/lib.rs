@@ -6,7 +6,9 @@
 //!
 //! Layers, outside in: [`RocksHistory`] (threads), `store` (writing), `read` (reading), `plan` (seeks or scan, pure),
 //! `directory` (topics of a day), `keys` (layout), `settings` (tuning), `format` (whose directory it is).
+//! Beside them, for people at a command line: `view` (looking beside a writer), `verify`, `backup`.
 
+mod backup;
 mod directory;
 mod error;
 mod format;
@@ -15,8 +17,10 @@ mod plan;
 mod read;
 mod settings;
 mod store;
+mod verify;
+mod view;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use archive::{
@@ -29,6 +33,7 @@ use tokio::sync::Semaphore;
 
 pub use settings::{Durability, Settings};
 use store::Store;
+pub use verify::{Difference, Place, Step, Verified};
 
 /// An open archive directory.
 pub struct RocksHistory {
@@ -47,13 +52,56 @@ impl RocksHistory {
     /// [`ArchiveError::Foreign`], [`ArchiveError::Newer`], [`ArchiveError::Locked`]: nothing in `path` was changed. Else
     /// the store cannot be read or made.
     pub fn open(path: &Path, settings: &Settings) -> Result<Self, ArchiveError> {
-        Ok(Self {
-            store: Arc::new(Store::open(path, settings)?),
+        Ok(Self::of(Store::open(path, settings)?, path, settings))
+    }
+
+    /// As [`RocksHistory::open`], but makes nothing: there must be an archive already.
+    ///
+    /// # Errors
+    /// As [`RocksHistory::open`], and [`ArchiveError::Absent`].
+    pub fn open_existing(path: &Path, settings: &Settings) -> Result<Self, ArchiveError> {
+        format::recognise(path)?;
+        Self::open(path, settings)
+    }
+
+    /// Opens the archive in `path` to look at: as it was at one moment of the call, also while another process writes it.
+    /// Writes nothing, and so [`History::append`], [`History::evict`] and [`History::probe`] fail. Blocks: replays the log
+    /// into memory (bounded by [`Settings::write_buffer_bytes`]) and holds every file open.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Absent`], [`ArchiveError::Foreign`], [`ArchiveError::Newer`]; or the store cannot be read.
+    pub fn view(path: &Path, settings: &Settings) -> Result<Self, ArchiveError> {
+        Ok(Self::of(Store::view(path, settings)?, path, settings))
+    }
+
+    fn of(store: Store, path: &Path, settings: &Settings) -> Self {
+        Self {
+            store: Arc::new(store),
             label: path.display().to_string(),
             readers: Arc::new(Semaphore::new(settings.readers.max(1))),
             writer: Arc::new(Semaphore::new(1)),
             upkeep: Arc::new(Semaphore::new(1)),
-        })
+        }
+    }
+
+    /// Compares every row with its key, both orders with each other and with the directory, and counts and sums with what
+    /// is there. Blocks for as long as reading everything takes; `tell` hears how far it is and what differs. The
+    /// archive must not change meanwhile: it is a [`RocksHistory::view`], or nobody appends or evicts.
+    ///
+    /// # Errors
+    /// The store could not be read to its end.
+    pub fn verify(&self, tell: &mut dyn FnMut(Step)) -> Result<Verified, ArchiveError> {
+        self.store.verify(tell)
+    }
+
+    /// Makes a second archive in `to`, which must not exist, of all that was appended before: by hard links where `to` is
+    /// on the same file system, else by copying. Appending goes on meanwhile.
+    ///
+    /// # Errors
+    /// `to` exists or cannot be written to; what was begun is removed.
+    pub fn backup(&self, to: PathBuf) -> BoxFuture<'_, Result<(), ArchiveError>> {
+        // Not in the writer's lane: it flushes, and may copy, and appends go on meanwhile.
+        self.run(&self.upkeep, move |store| store.backup(&to))
     }
 
     /// Runs `work` on a blocking thread under a permit of `lanes`. Once begun it runs to its end, with its permit, even

@@ -88,6 +88,16 @@ pub(crate) fn database(settings: &Settings) -> Options {
     options
 }
 
+/// Options of the whole database when it is only looked at, perhaps beside the process that writes it.
+pub(crate) fn view(settings: &Settings) -> Options {
+    let mut options = database(settings);
+    options.create_if_missing(false);
+    options.create_missing_column_families(false);
+    // Every file is held open, so that what the other process removes can still be read.
+    options.set_max_open_files(-1);
+    options
+}
+
 /// Options of a column family. `below` says whether a key lies below a floor.
 fn family(
     settings: &Settings,

@@ -47,16 +47,16 @@ pub(crate) struct Store {
 impl Store {
     pub(crate) fn open(path: &Path, settings: &Settings) -> Result<Self, ArchiveError> {
         format::claim(path)?;
-        let cache = Cache::new_lru_cache(settings.cache_bytes);
         let floor = Arc::new(AtomicU32::new(0));
-        let families = [
-            ColumnFamilyDescriptor::new("default", settings::default(settings, &cache)),
-            ColumnFamilyDescriptor::new(keys::ROWS, settings::rows(settings, &cache, Arc::clone(&floor))),
-            ColumnFamilyDescriptor::new(keys::TIME, settings::time(settings, &cache, Arc::clone(&floor))),
-        ];
+        let families = families(settings, &floor);
         let db = DB::open_cf_descriptors(&settings::database(settings), path, families)
             .map_err(|error| from_open(path, error))?;
         check_format(&db, path)?;
+        Self::loaded(db, floor, settings)
+    }
+
+    /// The open `db` and what memory holds of it.
+    pub(crate) fn loaded(db: DB, floor: Arc<AtomicU32>, settings: &Settings) -> Result<Self, ArchiveError> {
         let mut store = Self {
             db,
             directory: Directory::default(),
@@ -282,20 +282,35 @@ impl Store {
     }
 }
 
+/// The column families as they are opened.
+pub(crate) fn families(settings: &Settings, floor: &Arc<AtomicU32>) -> [ColumnFamilyDescriptor; 3] {
+    let cache = Cache::new_lru_cache(settings.cache_bytes);
+    [
+        ColumnFamilyDescriptor::new("default", settings::default(settings, &cache)),
+        ColumnFamilyDescriptor::new(keys::ROWS, settings::rows(settings, &cache, Arc::clone(floor))),
+        ColumnFamilyDescriptor::new(keys::TIME, settings::time(settings, &cache, Arc::clone(floor))),
+    ]
+}
+
+/// Makes sure that the database has our format; a new one gets it.
 fn check_format(db: &DB, path: &Path) -> Result<(), ArchiveError> {
-    let path = || PathBuf::from(path);
     match db.get(keys::FORMAT_KEY).map_err(from_rocks)? {
         None => db.put(keys::FORMAT_KEY, format::FORMAT.to_be_bytes()).map_err(from_rocks),
-        Some(value) => match value.as_slice().try_into().map(u32::from_be_bytes) {
-            Ok(format::FORMAT) => Ok(()),
-            Ok(found) if found > format::FORMAT => {
-                Err(ArchiveError::Newer { path: path(), found, supported: format::FORMAT })
-            }
-            _ => Err(ArchiveError::Foreign {
-                path: path(),
-                found: "a database without our format key".to_owned(),
-            }),
-        },
+        Some(value) => known_format(&value, path),
+    }
+}
+
+/// Makes sure that the format key of a database is ours.
+pub(crate) fn known_format(value: &[u8], path: &Path) -> Result<(), ArchiveError> {
+    let path = || PathBuf::from(path);
+    match value.try_into().map(u32::from_be_bytes) {
+        Ok(format::FORMAT) => Ok(()),
+        Ok(found) if found > format::FORMAT => {
+            Err(ArchiveError::Newer { path: path(), found, supported: format::FORMAT })
+        }
+        _ => {
+            Err(ArchiveError::Foreign { path: path(), found: "a database without our format key".to_owned() })
+        }
     }
 }
 
