@@ -3,7 +3,7 @@
 
 use std::{ffi::OsString, path::PathBuf};
 
-use clap::{ArgMatches, Command, CommandFactory as _, FromArgMatches as _, Parser, error::ErrorKind};
+use clap::{ArgMatches, Command, CommandFactory as _, FromArgMatches, Parser, error::ErrorKind};
 
 /// A command line that cannot be used; one line, ends with what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -132,31 +132,7 @@ impl Flags {
         command: Command,
         args: impl IntoIterator<Item = OsString>,
     ) -> Result<Parsed<(Self, ArgMatches)>, UsageError> {
-        let program = command.get_name().to_owned();
-        let mut normal = vec![OsString::from(&program)];
-        normal.extend(args.into_iter().map(|arg| match arg.to_str().and_then(flag_name) {
-            Some("h") => OsString::from("--help"),
-            Some(_) if !arg.to_string_lossy().starts_with("--") => {
-                let mut two = OsString::from("-");
-                two.push(&arg);
-                two
-            }
-            _ => arg,
-        }));
-        let parsed = command.try_get_matches_from(normal).and_then(|matches| {
-            let flags = Self::from_arg_matches(&matches)?;
-            Ok((flags, matches))
-        });
-        match parsed {
-            Ok(parsed) => Ok(Parsed::Run(parsed)),
-            Err(error) if error.kind() == ErrorKind::DisplayHelp => Ok(Parsed::Help(error.to_string())),
-            Err(error) => {
-                let text = error.to_string();
-                let line = text.lines().next().unwrap_or_default();
-                let problem = line.strip_prefix("error: ").unwrap_or(line).to_owned();
-                Err(UsageError { program, problem })
-            }
-        }
+        parse(command, args)
     }
 
     /// What is given although it has no effect, in words.
@@ -170,6 +146,50 @@ impl Flags {
         .filter(|(given, ..)| *given)
         .map(|(_, flag, why)| format!("flag {flag} has no effect: {why}"))
         .collect()
+    }
+}
+
+/// Parses the arguments of a command with flags of its own, in the same spelling.
+///
+/// # Errors
+/// As [`Flags::parse_args`].
+pub fn parse_command<T: Parser>(args: impl IntoIterator<Item = OsString>) -> Result<Parsed<T>, UsageError> {
+    parse(T::command(), args).map(|parsed| match parsed {
+        Parsed::Run((command, _)) => Parsed::Run(command),
+        Parsed::Help(text) => Parsed::Help(text),
+    })
+}
+
+fn parse<T: FromArgMatches>(
+    command: Command,
+    args: impl IntoIterator<Item = OsString>,
+) -> Result<Parsed<(T, ArgMatches)>, UsageError> {
+    let program = command.get_name().to_owned();
+    let mut normal = vec![OsString::from(&program)];
+    normal.extend(args.into_iter().map(|arg| match arg.to_str().and_then(flag_name) {
+        Some("h") => OsString::from("--help"),
+        Some(_) if !arg.to_string_lossy().starts_with("--") => {
+            let mut two = OsString::from("-");
+            two.push(&arg);
+            two
+        }
+        _ => arg,
+    }));
+    let parsed = command.try_get_matches_from(normal).and_then(|matches| {
+        let flags = T::from_arg_matches(&matches)?;
+        Ok((flags, matches))
+    });
+    match parsed {
+        Ok(parsed) => Ok(Parsed::Run(parsed)),
+        Err(error) if error.kind() == ErrorKind::DisplayHelp => Ok(Parsed::Help(error.to_string())),
+        Err(error) => {
+            let text = error.to_string();
+            // What is missing stands on lines of its own, before the first empty one.
+            let lines: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+            let line = lines.join(" ");
+            let problem = line.strip_prefix("error: ").unwrap_or(&line).to_owned();
+            Err(UsageError { program, problem })
+        }
     }
 }
 

@@ -38,7 +38,7 @@ pub use effective::{
 pub use error::ConfigError;
 pub use explain::{Change, Setting, Shown, changes};
 pub use file::{ClusterConfigFile, ConfigFile, TopicLimitsFile, WakuConfigFile};
-pub use flags::{Flags, Parsed, UsageError, go_bool};
+pub use flags::{Flags, Parsed, UsageError, go_bool, parse_command};
 pub use generate::{Generated, generate};
 pub use live::{Advertise, LIVE_FILE_NAME, LiveFile};
 pub use load::{LoadError, Loaded, load};
