@@ -6,6 +6,8 @@ use std::{io, path::PathBuf, process::ExitCode};
 use archive::ArchiveError;
 use node_config::{ConfigError, UsageError};
 
+use crate::offline::CommandError;
+
 /// Why the node did not start, or stopped on its own.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ExitError {
@@ -58,6 +60,9 @@ pub(crate) enum ExitError {
     /// The archive.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
+    /// `statusd archive` could not do what it was told.
+    #[error(transparent)]
+    Command(#[from] CommandError),
     /// A boot node that no packet can be sent to.
     #[error("ClusterConfig.BootNodes: {0}; correct or remove it")]
     BootNode(String),
@@ -101,10 +106,13 @@ impl ExitError {
             | Self::System { .. }
             | Self::Password(_)
             | Self::BootNode(_)
-            | Self::Registry(_) => 1,
+            | Self::Registry(_)
+            | Self::Command(CommandError::Path { .. }) => 1,
             Self::Usage(_) | Self::ConfigFile { .. } => 2,
-            Self::Archive(ArchiveError::Locked { .. }) | Self::Locked(_) => 12,
-            Self::Archive(_) => 10,
+            Self::Archive(ArchiveError::Locked { .. })
+            | Self::Locked(_)
+            | Self::Command(CommandError::NoAnswer { .. } | CommandError::OtherNode { .. }) => 12,
+            Self::Archive(_) | Self::Command(_) => 10,
             Self::Listen { .. } => 11,
             Self::Identity(_) => 13,
             Self::PartEnded(_) => 14,

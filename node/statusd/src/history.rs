@@ -14,8 +14,17 @@ use crate::{clock::unix_seconds, exit::ExitError, metrics::live as scraped, rpc:
 /// Between two looks at what is too old or too much. Retention goes by whole hours, space by what comes in.
 const RETENTION_TICK: Duration = Duration::from_mins(5);
 
+/// What may stay by this configuration.
+pub(crate) fn retention(config: &MailserverConfig) -> Retention {
+    Retention {
+        max_age: config.retention.map(|age| u32::try_from(age.as_secs()).unwrap_or(u32::MAX)),
+        max_bytes: config.max_bytes.map(NonZeroU64::get),
+    }
+}
+
 /// An open archive.
 pub(crate) struct Archive {
+    store: Arc<RocksHistory>,
     /// For reading.
     pub(crate) history: Arc<dyn History>,
     /// For writing.
@@ -40,7 +49,8 @@ impl Archive {
             .await
             .map_err(|error| ArchiveError::Io(format!("opening ended early: {error}")))
             .and_then(|opened| opened)?;
-        let history: Arc<dyn History> = Arc::new(history);
+        let store = Arc::new(history);
+        let history: Arc<dyn History> = Arc::clone(&store) as Arc<dyn History>;
         let metrics = mailserver::Metrics::new(registry, history.label())?;
         let metrics = Arc::new(metrics);
         metrics.set_archived(history.stats().await?.envelopes);
@@ -51,16 +61,13 @@ impl Archive {
         );
         let queue = writer.clone();
         registry.register(Box::new(scraped::archive_queue(move || queue.queued_bytes())?))?;
-        let retention = Retention {
-            max_age: config.retention.map(|age| u32::try_from(age.as_secs()).unwrap_or(u32::MAX)),
-            max_bytes: config.max_bytes.map(NonZeroU64::get),
-        };
-        Ok((Self { history, writer, metrics, retention }, task))
+        let retention = retention(config);
+        Ok((Self { store, history, writer, metrics, retention }, task))
     }
 
     /// What `mailserver_*` works on.
     pub(crate) fn api(&self) -> ArchiveApi {
-        ArchiveApi { history: Arc::clone(&self.history), retention: self.retention }
+        ArchiveApi { store: Arc::clone(&self.store), retention: self.retention }
     }
 
     /// Evicts what is too old or too much, now and from time to time.

@@ -3,7 +3,8 @@
 //! The program around the node's crates: configuration, identity, wiring, RPC, metrics, health, live settings, stop.
 //! Must never know a protocol's bytes or a store's keys. Facts: `spec/operations.md` §1–§3, §8; design §2.
 //!
-//! Startup, in the order of this file: arguments → configuration → log → runtime → [`run::run`].
+//! Startup, in the order of this file: arguments → configuration → log → runtime → [`run::run`]. With the first argument
+//! `archive` it is another program: [`offline`].
 
 mod clock;
 mod datadir;
@@ -18,6 +19,7 @@ mod logging;
 mod metrics;
 mod node;
 mod ntp;
+mod offline;
 mod parts;
 mod peer_finder;
 mod reload;
@@ -57,7 +59,11 @@ fn main() -> ExitCode {
 }
 
 fn launch() -> Result<(), ExitError> {
-    let flags = match Flags::parse_args(env::args_os().skip(1))? {
+    let mut args = env::args_os().skip(1).peekable();
+    if args.next_if(|first| first == "archive").is_some() {
+        return offline::main(args);
+    }
+    let flags = match Flags::parse_args(args)? {
         Parsed::Run(flags) => flags,
         Parsed::Help(text) => {
             print!("{text}");

@@ -1,21 +1,22 @@
 //! `mailserver_*`: what the archive holds and keeps. The reference names this module but never had it
 //! (`spec/operations.md` §2.6, §8).
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
-use archive::{History, Retention};
+use archive::{History as _, Retention};
+use archive_rocksdb::RocksHistory;
 use futures::FutureExt as _;
-use json_rpc::failure;
+use json_rpc::{failure, invalid};
 use jsonrpsee::core::RegisterMethodError;
 use serde::Serialize;
 
-use super::registry::{Access, Kind, Registry, Spec};
+use super::registry::{Access, Kind, Param, Registry, Spec};
 use crate::clock::unix_seconds;
 
 /// What `mailserver_*` works on.
 #[derive(Clone)]
 pub(crate) struct ArchiveApi {
-    pub(crate) history: Arc<dyn History>,
+    pub(crate) store: Arc<RocksHistory>,
     pub(crate) retention: Retention,
 }
 
@@ -55,9 +56,9 @@ pub(super) fn register(registry: &mut Registry, api: &ArchiveApi) -> Result<(), 
             result: Kind::Object,
         },
         move |_| {
-            let ArchiveApi { history, retention } = stats.clone();
+            let ArchiveApi { store, retention } = stats.clone();
             async move {
-                let stats = history.stats().await.map_err(|error| failure(error.to_string()))?;
+                let stats = store.stats().await.map_err(|error| failure(error.to_string()))?;
                 Ok(ArchiveStats {
                     envelopes: stats.envelopes,
                     bytes: stats.bytes,
@@ -76,16 +77,58 @@ pub(super) fn register(registry: &mut Registry, api: &ArchiveApi) -> Result<(), 
         &Spec {
             name: "mailserver_prune",
             access: Access::Privileged,
-            summary: "Evicts now what is too old or too much, which otherwise happens every five minutes.",
-            params: &[],
+            summary: "Evicts now what is older than maxAge seconds or more than maxBytes; without both, what is too old or too \
+                      much by the configuration, which otherwise happens every five minutes.",
+            params: &[
+                Param { name: "maxAge", kind: Kind::Number, required: false },
+                Param { name: "maxBytes", kind: Kind::Number, required: false },
+            ],
             result: Kind::Object,
         },
-        move |_| {
-            let ArchiveApi { history, retention } = prune.clone();
+        move |args| {
+            let ArchiveApi { store, retention } = prune.clone();
             async move {
-                let evicted = history.evict(retention, unix_seconds()).await;
+                let own = Retention { max_age: args.parse(0)?, max_bytes: args.parse(1)? };
+                let retention = if own == Retention::default() { retention } else { own };
+                let evicted = store.evict(retention, unix_seconds()).await;
                 let evicted = evicted.map_err(|error| failure(error.to_string()))?;
                 Ok(Pruned { floor: evicted.floor, envelopes: evicted.rows, bytes: evicted.bytes })
+            }
+            .boxed()
+        },
+    )
+}
+
+/// Adds what only callers on this machine may ask for: they name paths of it.
+pub(super) fn register_local(registry: &mut Registry, api: &ArchiveApi) -> Result<(), RegisterMethodError> {
+    let directory = Arc::clone(&api.store);
+    registry.method(
+        &Spec {
+            name: "mailserver_directory",
+            access: Access::Privileged,
+            summary: "Where the archive is.",
+            params: &[],
+            result: Kind::Text,
+        },
+        move |_| Ok(directory.label().to_owned()),
+    )?;
+    let backup = Arc::clone(&api.store);
+    registry.async_method(
+        &Spec {
+            name: "mailserver_backup",
+            access: Access::Privileged,
+            summary: "Makes a second archive in a directory that does not exist yet, an absolute path, while the node goes on.",
+            params: &[Param { name: "to", kind: Kind::Text, required: true }],
+            result: Kind::Null,
+        },
+        move |args| {
+            let store = Arc::clone(&backup);
+            async move {
+                let to = Path::new(args.text(0));
+                if !to.is_absolute() {
+                    return Err(invalid("invalid argument 0: want an absolute path"));
+                }
+                store.backup(to.to_owned()).await.map_err(|error| failure(error.to_string()))
             }
             .boxed()
         },

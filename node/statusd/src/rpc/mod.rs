@@ -90,7 +90,8 @@ impl Services {
             tracing::warn!("APIModules: {name} is not available on this node");
         }
         let enabled = there.into_iter().filter(|module| modules.iter().any(|name| name == module));
-        self.build(enabled, !matches!(write, WriteAccess::Off))
+        let registry = self.build(enabled, !matches!(write, WriteAccess::Off))?;
+        Ok(Rpc::new(registry, self.calls.clone()))
     }
 
     /// All methods, for a transport whose callers may do everything.
@@ -98,14 +99,18 @@ impl Services {
     /// # Errors
     /// Two methods with one name.
     pub(crate) fn full_rpc(&self) -> Result<Rpc, RegisterMethodError> {
-        self.build(self.modules().into_iter(), true)
+        let mut registry = self.build(self.modules().into_iter(), true)?;
+        if let Some(api) = &self.archive {
+            mailserver::register_local(&mut registry, api)?;
+        }
+        Ok(Rpc::new(registry, self.calls.clone()))
     }
 
     fn build(
         &self,
         modules: impl Iterator<Item = &'static str>,
         privileged: bool,
-    ) -> Result<Rpc, RegisterMethodError> {
+    ) -> Result<Registry, RegisterMethodError> {
         let mut registry = Registry::new(privileged);
         let mut enabled = vec!["rpc"];
         for module in modules {
@@ -121,7 +126,7 @@ impl Services {
             enabled.push(module);
         }
         misc::rpc(&mut registry, &enabled)?;
-        Ok(Rpc::new(registry, self.calls.clone()))
+        Ok(registry)
     }
 }
 

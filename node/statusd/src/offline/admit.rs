@@ -1,0 +1,113 @@
+//! Which envelopes of another archive are taken: those that this node would have kept, had it been there. Pure.
+//! Facts: design §2 "Admission to the archive" (import checks hash, size, proof of work, sent within retention).
+
+use archive::{Admission, NotAdmitted};
+use bytes::Bytes;
+use waku_wire::{WireEnvelope, pow::Pow};
+
+/// What is taken.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Rules {
+    /// UNIX seconds.
+    pub(super) now: u32,
+    /// Least `sent`: where history begins, or will after the next eviction by age.
+    pub(super) floor: u32,
+    /// Largest [`WireEnvelope::size`], in bytes.
+    pub(super) max_size: usize,
+    /// Least proof of work.
+    pub(super) min_pow: f64,
+}
+
+/// Why an envelope is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+pub(super) enum Refused {
+    /// Its bytes are none.
+    #[error("no envelopes")]
+    NoEnvelope,
+    /// No time of sending (§12 Q03).
+    #[error("of invalid ttl")]
+    InvalidTtl,
+    /// Larger than the node takes.
+    #[error("too large")]
+    Oversized,
+    /// Too little work.
+    #[error("of too little proof of work")]
+    LowPow,
+    /// History begins after it.
+    #[error("too old")]
+    TooOld,
+    /// It is not sent yet.
+    #[error("from the future")]
+    FromFuture,
+}
+
+impl Rules {
+    /// Judges what should be the RLP of an envelope.
+    ///
+    /// # Errors
+    /// It is not taken.
+    pub(super) fn judge(&self, raw: &Bytes) -> Result<WireEnvelope, Refused> {
+        let envelope = WireEnvelope::decode(raw).map_err(|_| Refused::NoEnvelope)?;
+        if envelope.ttl() == 0 || envelope.ttl() > envelope.expiry() {
+            return Err(Refused::InvalidTtl);
+        }
+        if envelope.size() > self.max_size {
+            return Err(Refused::Oversized);
+        }
+        let window = Admission { max_age: self.now.saturating_sub(self.floor), ..Admission::default() };
+        window.check(self.now, envelope.sent()).map_err(|why| match why {
+            NotAdmitted::TooOld => Refused::TooOld,
+            NotAdmitted::FromFuture => Refused::FromFuture,
+        })?;
+        // Last: it may take a hash.
+        if !Pow::settle(&envelope, 0, self.min_pow).resolve(&envelope, self.min_pow) {
+            return Err(Refused::LowPow);
+        }
+        Ok(envelope)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use waku_wire::{Envelope, Topic};
+
+    use super::*;
+
+    const NOW: u32 = 1_700_000_000;
+    const RULES: Rules = Rules { now: NOW, floor: NOW - 1000, max_size: 1000, min_pow: 0.000_002 };
+
+    fn envelope(sent: u32, ttl: u32, length: usize) -> WireEnvelope {
+        let data = vec![7; length].into();
+        Envelope { expiry: sent.wrapping_add(ttl), ttl, topic: Topic([1, 2, 3, 4]), data, nonce: 0 }
+            .encode()
+            .unwrap()
+    }
+
+    fn judge(envelope: &WireEnvelope) -> Result<WireEnvelope, Refused> {
+        RULES.judge(envelope.raw())
+    }
+
+    #[test]
+    fn the_bounds_are_included() {
+        for good in [
+            envelope(NOW, 50, 100),
+            envelope(NOW - 1000, 50, 100),
+            envelope(NOW + 10, 50, 100),
+            envelope(NOW, 50, 980),
+        ] {
+            assert_eq!(judge(&good).as_ref(), Ok(&good));
+        }
+        for (bad, why) in [
+            (envelope(NOW - 1001, 50, 100), Refused::TooOld),
+            (envelope(NOW + 11, 50, 100), Refused::FromFuture),
+            (envelope(NOW, 50, 981), Refused::Oversized),
+            (envelope(NOW, 0, 100), Refused::InvalidTtl),
+            (envelope(u32::MAX - 10, 100, 100), Refused::InvalidTtl),
+            // 1 / 500 / 100000000 with any number of zeros that is likely.
+            (envelope(NOW, 100_000_000, 500), Refused::LowPow),
+        ] {
+            assert_eq!(judge(&bad), Err(why));
+        }
+        assert_eq!(RULES.judge(&Bytes::from_static(b"junk")), Err(Refused::NoEnvelope));
+    }
+}
