@@ -54,7 +54,7 @@ impl Connection {
         hello: &LocalHello,
         timeouts: &Timeouts,
     ) -> Result<Self, Error> {
-        let budget = Budget::new(OWN_BUDGET, OWN_BUDGET);
+        let budget = Budget::new(OWN_BUDGET, OWN_BUDGET, rlpx::largest_frame(hello.max_message_size));
         let encrypted = dial_encrypted(enode, key, timeouts, &budget).await?;
         Self::exchange_hello(encrypted, *enode, false, key, hello, timeouts).await
     }

@@ -14,7 +14,7 @@ use tokio_util::io::poll_read_buf;
 
 use crate::{
     Error,
-    budget::{self, Budget, Charge},
+    budget::{self, Budget, Share},
     peer::Message,
 };
 
@@ -31,8 +31,8 @@ pub struct Reader {
     buffer: BytesMut,
     /// Size of the next read, bytes.
     piece: usize,
-    /// What `buffer` costs of the budget, with the bytes it pays for.
-    charge: Option<(usize, Charge)>,
+    /// What `buffer` has of the budget.
+    share: Option<Share>,
     budget: Budget,
     read_timeout: Duration,
     timer: Pin<Box<Sleep>>,
@@ -52,7 +52,7 @@ impl Reader {
             decoder: Box::new(decoder),
             buffer,
             piece: SMALLEST_READ,
-            charge: None,
+            share: None,
             budget,
             read_timeout,
             timer,
@@ -76,54 +76,74 @@ impl Reader {
                 let charge =
                     if size > budget::FREE { Box::pin(self.budget.message(size)).await } else { None };
                 if let Some(message) = self.decoder.decode(&mut self.buffer)? {
-                    if size > budget::FREE {
+                    if size > budget::FREE || self.share.as_ref().is_some_and(Share::is_turn) {
                         // What was read behind it is moved, so that the big buffer can go.
                         self.buffer = BytesMut::from(&self.buffer[..]);
-                        self.charge = None;
+                        self.share = None;
                     }
                     return Ok(Message::new(message.code, message.payload, charge));
                 }
             }
             let deadline = *deadline.get_or_insert_with(|| Instant::now() + self.read_timeout);
-            if let Some(size) = self.unpaid() {
+            let (piece, unpaid) = self.pay_for_next_piece();
+            if let Some(wanted) = unpaid {
                 // Boxed: only who sends much comes here, everybody would have the room for it.
-                Box::pin(self.charge_for(size, deadline)).await?;
+                Box::pin(self.wait_for(wanted, deadline)).await?;
             }
-            self.fill(deadline).await?;
+            self.fill(piece, deadline).await?;
         }
     }
 
-    /// What the buffer will have with the next piece, bytes, when that is more than is paid for.
-    fn unpaid(&self) -> Option<usize> {
-        let missing = self.decoder.needed().saturating_sub(self.buffer.len());
-        let size = self.buffer.len() + self.piece.max(missing.min(LARGEST_READ));
-        let paid = self.charge.as_ref().map_or(budget::FREE, |(paid, _)| *paid);
-        (size > paid).then_some(size)
+    /// Pays for the next piece and makes room for it: its size, and what the buffer must be worth before it, bytes, when
+    /// that is not there now. Only the rest of a big message waits for that.
+    fn pay_for_next_piece(&mut self) -> (usize, Option<usize>) {
+        let (needed, length) = (self.decoder.needed(), self.buffer.len());
+        let missing = needed.saturating_sub(length);
+        // A big message is read to its end and not beyond: what is behind it would not be paid for when it is gone.
+        let (piece, most) = if needed > budget::FREE {
+            (missing.min(LARGEST_READ), needed)
+        } else {
+            (self.piece.max(missing), needed + LARGEST_READ)
+        };
+        let size = length + piece;
+        let paid = self.share.as_ref().map_or(budget::FREE, Share::bytes);
+        if size <= paid {
+            return (piece, None);
+        }
+        // Twice the size, as the buffer grows: a big message asks a few times only.
+        let wanted = (size * 2).min(most).max(size);
+        if self.budget.try_grow(&mut self.share, wanted) {
+            // At once and no more than is paid for.
+            self.buffer.reserve(wanted - length);
+            (piece, None)
+        } else if needed > budget::FREE {
+            (piece, Some(wanted))
+        } else {
+            // Without reading ahead it needs no more than it has.
+            (paid - length, None)
+        }
     }
 
-    /// Pays for a buffer of `size` bytes.
-    async fn charge_for(&mut self, size: usize, deadline: Instant) -> Result<(), Error> {
-        // Twice the size, as the buffer grows: a big message asks a few times only.
-        let size = (size * 2).min(self.decoder.needed() + LARGEST_READ).max(size);
-        self.charge = None;
-        let charge = timeout_at(deadline, self.budget.buffer(size))
+    /// Waits until the buffer can be worth `wanted` bytes, or can be read to the end of its message.
+    async fn wait_for(&mut self, wanted: usize, deadline: Instant) -> Result<(), Error> {
+        timeout_at(deadline, self.budget.grow(&mut self.share, wanted))
             .await
             .map_err(|_| Error::Timeout("waiting for buffer space"))?;
-        self.charge = charge.map(|charge| (size, charge));
+        self.buffer.reserve(wanted - self.buffer.len());
         Ok(())
     }
 
-    /// One read. While there is nothing to read and nothing half read, the buffer is given back.
-    async fn fill(&mut self, deadline: Instant) -> Result<(), Error> {
-        let Self { half, buffer, piece, charge, timer, .. } = self;
+    /// One read of at most `piece` bytes. While there is nothing to read and nothing half read, the buffer is given back.
+    async fn fill(&mut self, piece: usize, deadline: Instant) -> Result<(), Error> {
+        let Self { half, buffer, piece: next, share, timer, .. } = self;
         let read = poll_fn(|cx| {
-            buffer.reserve(*piece);
-            let polled = poll_read_buf(Pin::new(&mut *half), cx, &mut (&mut *buffer).limit(*piece));
+            buffer.reserve(piece);
+            let polled = poll_read_buf(Pin::new(&mut *half), cx, &mut (&mut *buffer).limit(piece));
             if polled.is_pending() {
                 if buffer.is_empty() {
                     *buffer = BytesMut::new();
-                    *charge = None;
-                    *piece = SMALLEST_READ;
+                    *share = None;
+                    *next = SMALLEST_READ;
                 }
                 // The timer is left where an earlier message put it until it fires: most messages never touch it.
                 while timer.as_mut().poll(cx).is_ready() {
@@ -139,8 +159,8 @@ impl Reader {
         if read == 0 {
             return Err(Error::Eof("the session"));
         }
-        if read == *piece {
-            *piece = (*piece * 2).min(LARGEST_READ);
+        if read == piece && piece >= *next {
+            *next = (*next * 2).min(LARGEST_READ);
         }
         Ok(())
     }

@@ -262,10 +262,11 @@ impl<H: MacState> FrameDecoder<H> {
         }
         self.cipher.apply_keystream(header);
         let length = usize::from(header[0]) << 16 | usize::from(header[1]) << 8 | usize::from(header[2]);
-        // No encoder makes a block of n bytes longer than this.
-        let limit =
-            if self.snappy { snap::raw::max_compress_len(self.max_payload) } else { self.max_payload };
-        let limit = (limit + MAX_CODE).min(MAX_FRAME_BODY);
+        let limit = if self.snappy {
+            largest_body(self.max_payload)
+        } else {
+            (self.max_payload + MAX_CODE).min(MAX_FRAME_BODY)
+        };
         if length > limit {
             return Err(FrameError::TooBig { size: length, limit });
         }
@@ -273,6 +274,17 @@ impl<H: MacState> FrameDecoder<H> {
         self.body = Some(length);
         Ok(length)
     }
+}
+
+/// Bytes that the whole frame of a message of at most `max_payload` bytes can have.
+#[must_use]
+pub fn largest_frame(max_payload: usize) -> usize {
+    HEADER + largest_body(max_payload).next_multiple_of(16) + MAC
+}
+
+/// No encoder makes a block of n bytes longer than this.
+fn largest_body(max_payload: usize) -> usize {
+    (snap::raw::max_compress_len(max_payload) + MAX_CODE).min(MAX_FRAME_BODY)
 }
 
 fn cipher(aes_key: &[u8; 32]) -> Cipher {

@@ -20,5 +20,7 @@ mod vectors;
 
 pub use base::{DisconnectReason, Hello};
 pub use caps::{BASE_PROTOCOL_LENGTH, Capability, Offer, Shared, negotiate};
-pub use frame::{Compression, FrameDecoder, FrameEncoder, FrameError, MAX_FRAME_BODY, MAX_PAYLOAD, Message};
+pub use frame::{
+    Compression, FrameDecoder, FrameEncoder, FrameError, MAX_FRAME_BODY, MAX_PAYLOAD, Message, largest_frame,
+};
 pub use secrets::Secrets;

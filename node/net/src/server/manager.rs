@@ -126,7 +126,11 @@ impl Manager {
             hello: LocalHello { name: config.client_name, offers, max_message_size: config.max_message_size },
             timeouts: config.timeouts,
             protocols,
-            budget: Budget::new(config.inbound_budget, config.message_budget),
+            budget: Budget::new(
+                config.inbound_budget,
+                config.message_budget,
+                rlpx::largest_frame(config.max_message_size),
+            ),
             counters: Counters::default(),
             local_addr,
             state: Mutex::new(state),
