@@ -7,6 +7,7 @@ mod canary;
 mod exchange;
 mod fleet;
 mod history;
+mod hostile;
 mod identity;
 mod live;
 mod metrics;

@@ -123,6 +123,10 @@ impl Statusd {
         Self { child, _root: root, log, p2p, rpc, metrics }
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap().join("\n")
     }
