@@ -57,6 +57,11 @@ fn an_archive_is_filled_and_asked() {
 }
 
 #[test]
+fn latency_is_measured_before_and_under_attack() {
+    assert_eq!(figures(&table(&["under attack: half-open"])), ["p99"]);
+}
+
+#[test]
 fn a_row_that_is_not_there_is_named_with_those_that_are() {
     let tools = env!("CARGO_BIN_EXE_node-tools");
     let output =

@@ -6,6 +6,7 @@
 mod fill;
 mod floor;
 mod history;
+mod hostile;
 mod load;
 mod meter;
 mod peers;
@@ -34,6 +35,8 @@ enum Command {
     Floor(floor::Arguments),
     /// One sender, many interested peers: latency, deliveries, packets, and the node's CPU for each.
     Relay(Against<relay::Load>),
+    /// The same load while the node is attacked, and just before: what the attack adds to the latency.
+    Hostile(Against<hostile::Load>),
     /// Idle peers: how fast they connect and what each costs.
     Peers(peers::Arguments),
     /// Envelopes into the archive of a mailserver: how many a second, and the node's CPU for each.
@@ -86,6 +89,7 @@ pub(super) fn bench(arguments: Arguments) -> Result<(), Failure> {
     match arguments.command {
         Command::Floor(arguments) => floor::command(&arguments),
         Command::Relay(arguments) => run_on_all_cores(relay::command(arguments)),
+        Command::Hostile(arguments) => run_on_all_cores(hostile::command(arguments)),
         Command::Peers(arguments) => run_on_all_cores(peers::command(arguments)),
         Command::Fill(arguments) => run_on_all_cores(fill::command(arguments)),
         Command::History(arguments) => run_on_all_cores(history::command(arguments)),

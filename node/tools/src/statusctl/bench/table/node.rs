@@ -10,7 +10,7 @@ use std::{
 };
 
 use enode::{Endpoint, Enode, EnodeUrl, NodeKey};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::super::Failure;
 
@@ -27,6 +27,16 @@ pub(in super::super) struct Node {
 impl Node {
     /// Starts `program` with room for `peers` peers; a mailserver with confirmations if asked.
     pub(super) fn start(program: &Path, peers: u32, mailserver: bool) -> Result<Self, Failure> {
+        Self::start_with(program, peers, mailserver, Map::new())
+    }
+
+    /// The same with `more` keys in its config.
+    pub(super) fn start_with(
+        program: &Path,
+        peers: u32,
+        mailserver: bool,
+        mut more: Map<String, Value>,
+    ) -> Result<Self, Failure> {
         let failed = |what: &str, error: &dyn std::fmt::Display| {
             Failure::Local(format!("{what} {}: {error}", program.display()))
         };
@@ -36,9 +46,12 @@ impl Node {
         let waku = json!({"Enabled": true, "EnableMailServer": mailserver, "EnableConfirmations": true,
             "MailServerPassword": "status-offline-inbox", "MinimumPoW": 0, "MailServerDataRetention": 30,
             "MailServerRateLimit": 0});
-        let config = json!({"DataDir": directory.path().join("data"), "NodeKey": key.to_hex().as_str(),
+        let mut config = json!({"DataDir": directory.path().join("data"), "NodeKey": key.to_hex().as_str(),
             "ListenAddr": "127.0.0.1:0", "MaxPeers": peers.saturating_mul(3).saturating_add(10), "MaxPendingPeers": 200,
             "WakuConfig": waku});
+        if let Some(keys) = config.as_object_mut() {
+            keys.append(&mut more);
+        }
         let path = directory.path().join("config.json");
         std::fs::write(&path, config.to_string()).map_err(|error| failed("no config for", &error))?;
         let mut child = Command::new(program)

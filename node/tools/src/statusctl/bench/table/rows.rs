@@ -2,12 +2,17 @@
 
 use std::time::Duration;
 
+use ::hostile::Kind;
+use enode::{Endpoint, Enode, NodeKey};
+use serde_json::{Map, Value, json};
+
 use super::{
     super::{
         Failure, Output, Process,
         fill::{self, Load as Fill},
         floor::{self, Load as Floor},
         history::{self, By, Load as Queries},
+        hostile,
         load::Shape,
         megabytes, peers,
         relay::{self, Load, Report},
@@ -31,6 +36,8 @@ enum Work {
     /// Alone, and among so many that want something else.
     Among(Load, u32),
     Many(Load),
+    /// Before and under attack.
+    Attacked(Kind, Load),
     Archive,
 }
 
@@ -54,6 +61,7 @@ impl Row {
             Work::Burst(load) => burst(self, load, arguments).await,
             Work::Among(load, bystanders) => among(self, load, *bystanders, arguments).await,
             Work::Many(load) => many(self, load, arguments).await,
+            Work::Attacked(kind, load) => attacked(self, *kind, load, arguments).await,
             Work::Archive => archive(self, arguments).await,
         }
     }
@@ -85,6 +93,7 @@ fn load(peers: u32, rate: u32, count: u32, per_packet: u32) -> Load {
 
 pub(super) fn all() -> Vec<Row> {
     let row = |name, work| Row { name, work };
+    let attacked = |name, kind| row(name, Work::Attacked(kind, load(10, 200, 1000, 1)));
     vec![
         row("idle", Work::Idle),
         row("relay 10 peers × 200/s: latency", Work::Latency(load(10, 200, 2000, 1))),
@@ -96,6 +105,14 @@ pub(super) fn all() -> Vec<Row> {
         row("10 interested among 500", Work::Among(load(10, 200, 2000, 1), 490)),
         row("10 interested among 1000", Work::Among(load(10, 200, 2000, 1), 990)),
         row("20/s to 2000 peers", Work::Many(load(2000, 20, 200, 1))),
+        attacked("under attack: half-open", Kind::HalfOpen),
+        attacked("under attack: trickle", Kind::Trickle),
+        attacked("under attack: unfinished", Kind::Unfinished),
+        attacked("under attack: frames", Kind::Frames),
+        attacked("under attack: interest", Kind::Interest),
+        attacked("under attack: spam", Kind::Spam),
+        attacked("under attack: slow readers", Kind::SlowReaders),
+        attacked("under attack: datagrams", Kind::Datagrams),
         row("fill and history", Work::Archive),
     ]
 }
@@ -209,6 +226,33 @@ async fn many(row: &Row, load: &Load, arguments: &Arguments) -> Result<Vec<Line>
     let delivered = figure(&reports, |r| r.deliveries_per_second);
     // The last envelope is sent half a period before the time is over.
     Ok(vec![row.at_least("deliveries", "1/s", delivered, 38_000.0)])
+}
+
+/// The quiet and the attacked run of a pair are on the same node, one after the other.
+async fn attacked(row: &Row, kind: Kind, load: &Load, arguments: &Arguments) -> Result<Vec<Line>, Failure> {
+    const SOCKETS: u32 = 300;
+    let (mut quiet, mut under) = (Vec::new(), Vec::new());
+    for _ in 0..arguments.runs {
+        let node = Node::start_with(&arguments.statusd, load.peers + SOCKETS, false, searching())?;
+        let load = hostile::Load { kind, sockets: SOCKETS, relay: load.clone() };
+        let report = Box::pin(hostile::run(&common(&node), &load, &output(&node))).await?;
+        if report.missing > 0 {
+            return Err(Failure::TooFew(report.deliveries, report.deliveries + report.missing));
+        }
+        quiet.push(report.quiet.p99);
+        under.push(report.attacked.p99);
+    }
+    Ok(vec![row.at_most("p99", "ms", median(under), hostile::allowed(median(quiet)))])
+}
+
+/// Keys of a node that has discovery and never finds enough, so that it goes on.
+fn searching() -> Map<String, Value> {
+    let nobody = Endpoint::new([127, 0, 0, 1].into(), 9, 9);
+    let nobody = Enode { public_key: NodeKey::generate().public_key(), endpoint: Some(nobody) };
+    let keys = json!({"NoDiscovery": false, "RegisterTopics": ["whisper"],
+        "RequireTopics": {"whisper": {"Min": 3, "Max": 5}},
+        "ClusterConfig": {"Enabled": true, "BootNodes": [nobody.to_string()]}});
+    keys.as_object().cloned().unwrap_or_default()
 }
 
 async fn idle(row: &Row, arguments: &Arguments) -> Result<Vec<Line>, Failure> {
