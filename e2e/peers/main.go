@@ -26,6 +26,7 @@ const usage = `usage: status-peer COMMAND [flags] [ENODE]
   watch ENODE     print the envelopes that arrive, a line each
   history ENODE   ask a mailserver, print the envelopes, then the completion
   exchange ENODE  every packet of the protocol with a mailserver that confirms, print which went either way
+  old-archive DIR write the database of an old mailserver, print the hashes of what it holds
   serve           be a peer and mailserver, misbehaving if told to; prints its enode first
 
 Every command prints JSON, takes -timeout and lists its flags with -h. Exit codes: 0 done, 1 cannot connect,
@@ -65,12 +66,13 @@ type options struct {
 type command func(flags *flag.FlagSet, o *options) func(ctx context.Context, args []string) error
 
 var commands = map[string]command{
-	"connect":  connectCommand,
-	"post":     postCommand,
-	"watch":    watchCommand,
-	"history":  historyCommand,
-	"exchange": exchangeCommand,
-	"serve":    serveCommand,
+	"connect":     connectCommand,
+	"post":        postCommand,
+	"watch":       watchCommand,
+	"history":     historyCommand,
+	"exchange":    exchangeCommand,
+	"serve":       serveCommand,
+	"old-archive": oldArchiveCommand,
 }
 
 func main() {

@@ -4,6 +4,7 @@
 use std::{io, path::PathBuf, process::ExitCode};
 
 use archive::ArchiveError;
+use archive_import::OldError;
 use node_config::{ConfigError, UsageError};
 
 use crate::offline::CommandError;
@@ -107,11 +108,15 @@ impl ExitError {
             | Self::Password(_)
             | Self::BootNode(_)
             | Self::Registry(_)
-            | Self::Command(CommandError::Path { .. }) => 1,
+            | Self::Command(CommandError::Path { .. } | CommandError::Old(OldError::Io { .. })) => 1,
             Self::Usage(_) | Self::ConfigFile { .. } => 2,
             Self::Archive(ArchiveError::Locked { .. })
             | Self::Locked(_)
-            | Self::Command(CommandError::NoAnswer { .. } | CommandError::OtherNode { .. }) => 12,
+            | Self::Command(
+                CommandError::NoAnswer { .. }
+                | CommandError::OtherNode { .. }
+                | CommandError::Old(OldError::InUse(_)),
+            ) => 12,
             Self::Archive(_) | Self::Command(_) => 10,
             Self::Listen { .. } => 11,
             Self::Identity(_) => 13,

@@ -3,7 +3,44 @@
 
 use archive::{Admission, NotAdmitted};
 use bytes::Bytes;
-use waku_wire::{WireEnvelope, pow::Pow};
+use waku_wire::{EnvelopeHash, Topic, WireEnvelope, pow::Pow};
+
+/// An envelope as its source gives it.
+#[derive(Debug, Clone)]
+pub(super) struct Offered {
+    /// What should be its RLP.
+    pub(super) raw: Bytes,
+    /// The key it was found under, if it had one.
+    pub(super) key: Option<Vec<u8>>,
+}
+
+/// A key of the reference's databases (`spec/waku-mailserver.md` §5.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct OldKey {
+    sent: u32,
+    hash: EnvelopeHash,
+    /// Older keys end before it.
+    topic: Option<Topic>,
+}
+
+impl OldKey {
+    /// Reads one of 36 or 40 bytes.
+    fn parse(key: &[u8]) -> Option<Self> {
+        let (sent, rest) = key.split_first_chunk::<4>()?;
+        let (hash, rest) = rest.split_first_chunk::<32>()?;
+        let topic = match rest.len() {
+            0 => None,
+            _ => Some(Topic(rest.try_into().ok()?)),
+        };
+        Some(Self { sent: u32::from_be_bytes(*sent), hash: EnvelopeHash(*hash), topic })
+    }
+
+    fn is_of(&self, envelope: &WireEnvelope) -> bool {
+        self.sent == envelope.sent()
+            && self.hash == envelope.hash()
+            && self.topic.is_none_or(|topic| topic == envelope.topic())
+    }
+}
 
 /// What is taken.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -24,6 +61,9 @@ pub(super) enum Refused {
     /// Its bytes are none.
     #[error("no envelopes")]
     NoEnvelope,
+    /// It was under another's key, or has changed since.
+    #[error("under another's key")]
+    Misplaced,
     /// No time of sending (§12 Q03).
     #[error("of invalid ttl")]
     InvalidTtl,
@@ -42,12 +82,16 @@ pub(super) enum Refused {
 }
 
 impl Rules {
-    /// Judges what should be the RLP of an envelope.
+    /// Judges what is offered.
     ///
     /// # Errors
     /// It is not taken.
-    pub(super) fn judge(&self, raw: &Bytes) -> Result<WireEnvelope, Refused> {
-        let envelope = WireEnvelope::decode(raw).map_err(|_| Refused::NoEnvelope)?;
+    pub(super) fn judge(&self, offered: &Offered) -> Result<WireEnvelope, Refused> {
+        let envelope = WireEnvelope::decode(&offered.raw).map_err(|_| Refused::NoEnvelope)?;
+        let fits = |key: &Vec<u8>| OldKey::parse(key).is_some_and(|key| key.is_of(&envelope));
+        if !offered.key.as_ref().is_none_or(fits) {
+            return Err(Refused::Misplaced);
+        }
         if envelope.ttl() == 0 || envelope.ttl() > envelope.expiry() {
             return Err(Refused::InvalidTtl);
         }
@@ -69,7 +113,7 @@ impl Rules {
 
 #[cfg(test)]
 mod tests {
-    use waku_wire::{Envelope, Topic};
+    use waku_wire::Envelope;
 
     use super::*;
 
@@ -84,7 +128,7 @@ mod tests {
     }
 
     fn judge(envelope: &WireEnvelope) -> Result<WireEnvelope, Refused> {
-        RULES.judge(envelope.raw())
+        RULES.judge(&Offered { raw: envelope.raw().clone(), key: None })
     }
 
     #[test]
@@ -108,6 +152,25 @@ mod tests {
         ] {
             assert_eq!(judge(&bad), Err(why));
         }
-        assert_eq!(RULES.judge(&Bytes::from_static(b"junk")), Err(Refused::NoEnvelope));
+        assert_eq!(
+            RULES.judge(&Offered { raw: Bytes::from_static(b"junk"), key: None }),
+            Err(Refused::NoEnvelope)
+        );
+    }
+
+    #[test]
+    fn a_key_must_be_that_of_its_envelope_and_may_lack_the_topic() {
+        let good = envelope(NOW, 50, 100);
+        let key = [&NOW.to_be_bytes()[..], &good.hash().0, &good.topic().0].concat();
+        let judge = |key: &[u8]| RULES.judge(&Offered { raw: good.raw().clone(), key: Some(key.to_vec()) });
+        assert!(judge(&key).is_ok() && judge(&key[..36]).is_ok());
+        for at in [0, 4, 35, 39] {
+            let mut other = key.clone();
+            other[at] ^= 1;
+            assert_eq!(judge(&other), Err(Refused::Misplaced), "{at}");
+        }
+        for length in [0, 4, 35, 37, 39, 41] {
+            assert_eq!(OldKey::parse(&[0; 64][..length]), None, "{length}");
+        }
     }
 }

@@ -41,6 +41,9 @@ pub(crate) enum CommandError {
         /// Envelopes after.
         after: u64,
     },
+    /// The archive of an old node cannot be read.
+    #[error(transparent)]
+    Old(#[from] archive_import::OldError),
     /// The archive is open in a process that cannot be asked.
     #[error(
         "{} is in use, and the node does not answer on {}: {source}; start it with -ipc and name its -ipcfile here, or stop it",

@@ -1,4 +1,4 @@
-//! `statusd archive import`: envelopes of a file of `export`.
+//! `statusd archive import`: envelopes of a file of `export`, or of an archive of the reference.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -9,11 +9,10 @@ use std::{
 
 use archive::{Appended, ArchiveError, History as _, NewRow, Position, Retention, floor_after};
 use archive_rocksdb::{RocksHistory, Settings};
-use bytes::Bytes;
 use waku_wire::WireEnvelope;
 
 use super::{
-    admit::{Refused, Rules},
+    admit::{Offered, Refused, Rules},
     error::CommandError,
     place::{Found, Place, full},
     progress::Progress,
@@ -26,19 +25,21 @@ use crate::{clock::unix_seconds, exit::ExitError};
 const BATCH_ROWS: usize = 512;
 const BATCH_BYTES: usize = 1 << 20;
 
-/// Take in the envelopes of an exported file
+/// Take in the envelopes of an exported file, or of the archive of a status-go node
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Stop the node first (a dry run may go beside it). FROM is a file that export wrote. Taken is what this node would\n\
-    have kept: envelopes of the right size and proof of work that were sent within its retention. What is there already is passed over, so a\n\
+    after_help = "Stop the node first (a dry run may go beside it). FROM is a file that export wrote, or the archive of a status-go\n\
+    node (a goleveldb directory, keys of 36 or 40 bytes), which is only read. Taken is what this node would have kept: envelopes\n\
+    of the right key, size and proof of work that were sent within its retention. What is there already is passed over, so a\n\
     second run goes on where the first was stopped. MailServerMaxBytes is applied when the node runs again.\n\nExamples:\n  \
+    statusd archive import -c /etc/statusd/config.json /old/data/waku -dry-run\n  \
     statusd archive import -c /etc/statusd/config.json /backup/history.envelopes -dry-run\n  \
     zstd -dc history.envelopes.zst | statusd archive import -archive /data/waku -"
 )]
 pub(super) struct Options {
     #[command(flatten)]
     place: Place,
-    /// File; -: standard input
+    /// File or directory; -: standard input
     #[arg(value_name = "FROM")]
     from: PathBuf,
     /// Say what would be taken, and change nothing
@@ -52,6 +53,9 @@ pub(super) fn run(options: &Options) -> Result<String, ExitError> {
         return import(&found, options, 0, |take| stream(io::stdin().lock(), Path::new("-"), take));
     }
     let from = full(&options.from)?;
+    if archive_import::is_leveldb(&from) {
+        return import(&found, options, 0, |take| old(&from, take));
+    }
     // Read to its end before anything is stored: a file that was cut or changed stores nothing.
     let mut total = 0;
     stream(open(&from)?, &from, &mut |_| {
@@ -62,7 +66,7 @@ pub(super) fn run(options: &Options) -> Result<String, ExitError> {
 }
 
 /// Takes one envelope of a source.
-type Take<'a> = &'a mut dyn FnMut(Bytes) -> Result<(), ExitError>;
+type Take<'a> = &'a mut dyn FnMut(Offered) -> Result<(), ExitError>;
 
 fn open(from: &Path) -> Result<File, ExitError> {
     File::open(from).map_err(|source| ExitError::File {
@@ -70,7 +74,7 @@ fn open(from: &Path) -> Result<File, ExitError> {
         action: "read",
         path: from.to_owned(),
         source,
-        remedy: "name a file of statusd archive export",
+        remedy: "name a file of statusd archive export, or the archive of an old node",
     })
 }
 
@@ -82,7 +86,15 @@ fn stream(from: impl Read, path: &Path, take: Take<'_>) -> Result<(), ExitError>
     };
     let mut reader = Reader::new(BufReader::new(from)).map_err(failed)?;
     while let Some(raw) = reader.next().map_err(failed)? {
-        take(raw)?;
+        take(Offered { raw, key: None })?;
+    }
+    Ok(())
+}
+
+fn old(from: &Path, take: Take<'_>) -> Result<(), ExitError> {
+    for entry in archive_import::open(from).map_err(CommandError::from)? {
+        let (key, raw) = entry.map_err(CommandError::from)?;
+        take(Offered { raw, key: Some(key) })?;
     }
     Ok(())
 }
@@ -134,10 +146,10 @@ fn import(
     let mut batch = Batch { archive: archive.as_ref(), dry_run: options.dry_run, rows: Vec::new(), bytes: 0 };
     let mut tally = Tally::default();
     let mut progress = Progress::new("envelopes", total);
-    source(&mut |raw| {
+    source(&mut |offered| {
         tally.read += 1;
         progress.add(1);
-        match rules.judge(&raw) {
+        match rules.judge(&offered) {
             Ok(envelope) => batch.add(envelope, &mut tally),
             Err(why) => {
                 *tally.refused.entry(why).or_default() += 1;

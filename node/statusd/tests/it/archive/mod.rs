@@ -3,6 +3,7 @@
 
 mod backup;
 mod export;
+mod old;
 mod prune;
 mod restore;
 mod stats;
