@@ -43,6 +43,9 @@ pub struct NodeStatus {
     /// The history archive; `None` on a node without mailserver.
     #[serde(default)]
     pub archive: Option<ArchiveStatus>,
+    /// Whether history is complete; `None` on a node without mailserver.
+    #[serde(default)]
+    pub history: Option<HistoryStatus>,
     /// The volume under the data directory; `None` when it cannot be measured.
     #[serde(default)]
     pub disk: Option<DiskStatus>,
@@ -78,6 +81,19 @@ pub struct ArchiveStatus {
     pub bytes: u64,
     /// The store, or its spool, takes a durable write.
     pub writable: bool,
+}
+
+/// Whether a mailserver has what its replicas have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HistoryStatus {
+    /// A replica agreed, none is configured, or none agreed in time.
+    pub complete: bool,
+    /// Which of these, in a plain line.
+    pub reason: String,
+    /// The last second up to which a replica agreed since the start, UNIX seconds.
+    #[serde(default)]
+    pub agreed_to: Option<u32>,
 }
 
 /// The volume under the data directory.
@@ -140,6 +156,7 @@ mod tests {
                 bytes: 300,
                 writable: false,
             }),
+            history: Some(HistoryStatus { complete: true, reason: "no replica".into(), agreed_to: None }),
             disk: Some(DiskStatus { total_bytes: 1 << 40, free_bytes: 0 }),
         }
     }

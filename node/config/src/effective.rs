@@ -209,6 +209,10 @@ pub struct MailserverConfig {
     pub retention: Option<Duration>,
     /// Most bytes of the archive.
     pub max_bytes: Option<NonZeroU64>,
+    /// Replicas that sync with this one. Not dialled.
+    pub sync_peers: Vec<EnodeUrl>,
+    /// When history counts as complete although no replica agrees.
+    pub sync_timeout: Duration,
 }
 
 /// Where the password of history requests comes from.

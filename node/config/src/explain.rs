@@ -207,6 +207,8 @@ fn waku(config: &NodeConfig, key: &str) -> Option<Value> {
         },
         "MailServerRateLimit" => json!(mailserver?.rate_limit.map_or(0, |it| it.as_secs())),
         "MailServerRetentionSeconds" => json!(mailserver?.retention.map_or(0, |it| it.as_secs())),
+        "MailServerSyncPeers" => json!(mailserver?.sync_peers),
+        "MailServerSyncTimeout" => json!(mailserver?.sync_timeout.as_secs()),
         "MailServerMaxBytes" => json!(mailserver?.max_bytes.map_or(0, std::num::NonZero::get)),
         _ => return None,
     })

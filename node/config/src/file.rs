@@ -185,6 +185,12 @@ pub struct WakuConfigFile {
     /// Extension: most bytes of the archive; 0 is no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mail_server_max_bytes: Option<u64>,
+    /// Extension: enode URLs of the mailservers that sync with this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mail_server_sync_peers: Option<Vec<String>>,
+    /// Extension: seconds after which history counts as complete although no replica agrees; 0 is the default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mail_server_sync_timeout: Option<u32>,
     /// Least proof of work of an envelope.
     #[serde(rename = "MinimumPoW", skip_serializing_if = "Option::is_none")]
     pub minimum_pow: Option<f64>,

@@ -21,6 +21,10 @@ pub struct LiveFile {
     pub static_peers: Vec<String>,
     /// enode URLs that may exceed `MaxPeers`. One that does not parse is skipped with a warning.
     pub trusted_peers: Vec<String>,
+    /// enode URLs of replicas that sync with this one, beside `WakuConfig.MailServerSyncPeers`. One that does not parse is
+    /// skipped with a warning.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sync_peers: Vec<String>,
 }
 
 /// Where others reach this node.

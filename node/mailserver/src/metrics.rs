@@ -19,6 +19,7 @@ pub struct Metrics {
     requests_batched: IntCounter,
     bundle_process: Histogram,
     sync_failures: IntCounterVec,
+    sync_attempts: IntCounter,
     send_raw_envelope: Histogram,
     batch_size: Histogram,
     delivery_duration: Histogram,
@@ -88,7 +89,7 @@ impl Metrics {
     pub fn new(registry: &Registry, db: &str) -> prometheus::Result<Self> {
         let make = Maker(registry);
         let sizes = doubling(1024.0, 4.0, 10);
-        let metrics = Self {
+        Ok(Self {
             db: db.to_owned(),
             envelopes: make.counter("mailserver_envelopes_total", "Number of history requests processed.")?,
             delivery_failures: make.counters(
@@ -109,9 +110,11 @@ impl Metrics {
             )?,
             sync_failures: make.counters(
                 "mailserver_sync_failures_total",
-                "Number of invalid history requests (type req_invalid).",
+                "Number of invalid history requests (type req_invalid), and of rounds of replica sync that failed (routine).",
                 "type",
             )?,
+            sync_attempts: make
+                .counter("mailserver_sync_attempts_total", "Number of rounds of replica sync.")?,
             send_raw_envelope: make.histogram(
                 "mailserver_send_raw_envelope_duration_seconds",
                 "Time of queueing one bundle to the peer.",
@@ -153,10 +156,7 @@ impl Metrics {
                 "Time of writing a group of envelopes, durable as configured.",
                 &doubling(0.0005, 2.0, 14),
             )?,
-        };
-        // Of the reference's own sync nothing is left but this name (§5.12); dashboards may show it.
-        make.counter("mailserver_sync_attempts_total", "Always 0; kept for dashboards.")?;
-        Ok(metrics)
+        })
     }
 
     /// Sets `mailserver_archived_envelopes_total` to what the archive counts.
@@ -170,6 +170,14 @@ impl Metrics {
 
     pub(crate) fn invalid_request(&self) {
         self.sync_failures.with_label_values(&["req_invalid"]).inc();
+    }
+
+    /// Counts a round of replica sync.
+    pub fn sync_round(&self, failed: bool) {
+        self.sync_attempts.inc();
+        if failed {
+            self.sync_failures.with_label_values(&["routine"]).inc();
+        }
     }
 
     pub(crate) fn attempt(&self) {

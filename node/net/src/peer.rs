@@ -269,6 +269,11 @@ pub trait Protocol: Send + Sync + 'static {
         128
     }
 
+    /// Whether Hello offers it to this node, whose id is authenticated by then. Asked anew for each connection.
+    fn is_offered_to(&self, _peer: &NodeId) -> bool {
+        true
+    }
+
     /// Serves one peer from Hello to the end of the session. Ends when [`Peer::recv`] gives `None`, in 5 s at most. `Ok`
     /// while the session stands ends it with Disconnect 8, an error with its reason.
     fn run(&self, peer: Peer) -> BoxFuture<'static, Result<(), ProtocolError>>;

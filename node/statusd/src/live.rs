@@ -155,6 +155,10 @@ impl Live {
         if live.trusted_peers != self.applied.trusted_peers {
             node.set_live_trusted(ids("trustedPeers", &live.trusted_peers));
         }
+        if live.sync_peers != self.applied.sync_peers {
+            let replicas = ids("syncPeers", &live.sync_peers);
+            node.change_sync_peers(|peers| peers.live = replicas);
+        }
         true
     }
 

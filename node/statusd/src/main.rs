@@ -29,6 +29,7 @@ mod run;
 mod sequence;
 mod source;
 mod stop;
+mod sync;
 mod watch;
 mod web;
 

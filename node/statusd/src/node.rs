@@ -16,6 +16,7 @@ use futures::{
     stream::{self, BoxStream},
 };
 use parking_lot::Mutex;
+use replica_sync::ReplicaSync;
 use tokio::sync::broadcast::error::RecvError;
 use waku::Waku;
 
@@ -23,6 +24,7 @@ use crate::{
     peer_finder::Discovery,
     rpc::{Backend, NodeInfo, PeerChange, PeerEntry, PeerNetwork, Ports, peer_protocols, waku_protocol},
     sequence::Sequence,
+    sync,
 };
 
 /// Most peers added by RPC, and most trusted by RPC.
@@ -63,6 +65,8 @@ pub(crate) struct Node {
     trusted: Mutex<Trusted>,
     /// Told of the advertised address.
     discovery: Option<Arc<Discovery>>,
+    sync: Option<Arc<ReplicaSync>>,
+    sync_peers: Mutex<sync::Peers>,
 }
 
 /// Static peers by who wants them.
@@ -106,12 +110,38 @@ impl Node {
     ) -> Self {
         let statics = Mutex::new(Statics { configured, live, added: Vec::new(), found: Vec::new() });
         let trusted = Mutex::new(Trusted { configured: trusted.0, live: trusted.1, added: HashSet::new() });
-        Self { p2p, network_id, data_dir, waku, sequence, statics, trusted, discovery: None }
+        Self {
+            p2p,
+            network_id,
+            data_dir,
+            waku,
+            sequence,
+            statics,
+            trusted,
+            discovery: None,
+            sync: None,
+            sync_peers: Mutex::default(),
+        }
     }
 
     /// The same with discovery, which is told of the advertised address from then on.
     pub(crate) fn with_discovery(self, discovery: Option<Arc<Discovery>>) -> Self {
         Self { discovery, ..self }
+    }
+
+    /// The same with replicas, which are `peers`.
+    pub(crate) fn with_sync(self, sync: Option<Arc<ReplicaSync>>, peers: sync::Peers) -> Self {
+        Self { sync, sync_peers: Mutex::new(peers), ..self }
+    }
+
+    /// Changes who the replicas are. Those that come or go connect anew: what is offered is said in Hello.
+    pub(crate) fn change_sync_peers(&self, change: impl FnOnce(&mut sync::Peers)) {
+        let Some(sync) = &self.sync else { return };
+        let mut peers = self.sync_peers.lock();
+        change(&mut peers);
+        for peer in sync.set_peers(peers.all()) {
+            self.p2p.reconnect(&peer);
+        }
     }
 
     /// The devp2p server.

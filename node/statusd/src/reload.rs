@@ -85,6 +85,11 @@ impl Reload {
         {
             mailserver.set_rate_limit(settings.rate_limit.unwrap_or_default());
         }
+        if changed("WakuConfig.MailServerSyncPeers")
+            && let Some(settings) = &config.mailserver
+        {
+            self.node.change_sync_peers(|peers| peers.configured = ids(&settings.sync_peers));
+        }
         // Where there is a live file, it gives the address.
         if changed("AdvertiseAddr")
             && config.live_dir.is_none()

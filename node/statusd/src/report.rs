@@ -4,7 +4,8 @@
 use std::{path::PathBuf, sync::Arc};
 
 use archive::{History, Stats};
-use node_client::status::{Advertised, ArchiveStatus, DiskStatus, NodeStatus};
+use node_client::status::{Advertised, ArchiveStatus, DiskStatus, HistoryStatus, NodeStatus};
+use replica_sync::ReplicaSync;
 
 use crate::{
     health::{Health, Verdict},
@@ -25,6 +26,8 @@ pub(crate) struct Report {
     pub(crate) history: Option<Arc<dyn History>>,
     /// Verdicts.
     pub(crate) health: Arc<Health>,
+    /// The replicas of a mailserver.
+    pub(crate) sync: Option<Arc<ReplicaSync>>,
 }
 
 impl Report {
@@ -64,6 +67,14 @@ impl Report {
                 envelopes: stats.envelopes,
                 bytes: stats.bytes,
                 writable: verdict.archive_writable,
+            }),
+            history: self.sync.as_ref().map(|sync| {
+                let history = sync.history();
+                HistoryStatus {
+                    complete: history.is_complete(),
+                    reason: history.to_string(),
+                    agreed_to: history.agreed_to(),
+                }
             }),
             disk: rustix::fs::statvfs(&self.data_dir).ok().map(|volume| DiskStatus {
                 total_bytes: volume.f_blocks.saturating_mul(volume.f_frsize),

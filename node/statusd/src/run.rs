@@ -14,6 +14,7 @@ use devp2p::{Handle, Manager, Protocol, StartError};
 use enode::{EnodeUrl, NodeId, NodeKey};
 use mailserver::Mailserver;
 use node_config::{LiveFile, Loaded, NodeConfig, Password, Secret};
+use replica_sync::ReplicaSync;
 use sd_notify::NotifyState;
 use tokio::{
     net::TcpListener,
@@ -42,6 +43,7 @@ use crate::{
     sequence::Sequence,
     source::Source,
     stop::{Hangup, Signals, tell},
+    sync,
     watch::DirWatch,
     web::{self, Web},
 };
@@ -175,7 +177,10 @@ async fn start(loaded: Loaded, source: Source, level: Level, hangup: Hangup) -> 
     let live_peers = live::peers("staticPeers", &live_file.static_peers);
     let trusted = (ids(&config.trusted_peers), live::ids("trustedPeers", &live_file.trusted_peers));
     let peers = (live_peers.as_slice(), trusted.0.union(&trusted.1).copied().collect());
-    let (p2p, sequence) = start_p2p(&config, key.clone(), &data_dir, &live_file, peers, waku.clone())?;
+    let sync_peers = sync::Peers::new(config.mailserver.as_ref(), &live_file);
+    let sync = sync::start(&config, key.node_id(), archive.as_ref(), &sync_peers, &metrics)?;
+    let protocols = (waku.clone(), sync.clone());
+    let (p2p, sequence) = start_p2p(&config, key.clone(), &data_dir, &live_file, peers, protocols)?;
     let server = p2p.clone();
     metrics.registry().register(Box::new(scraped::Connections::new(move || server.totals())?))?;
     let discovery = start_discovery(&config, key, &data_dir, &p2p, &metrics).await?;
@@ -189,7 +194,8 @@ async fn start(loaded: Loaded, source: Source, level: Level, hangup: Hangup) -> 
         statics,
         trusted,
     );
-    let node = Arc::new(node.with_discovery(discovery.clone()));
+    let node = node.with_discovery(discovery.clone()).with_sync(sync.clone(), sync_peers);
+    let node = Arc::new(node);
     if let Some(discovery) = discovery {
         parts.run("discovery", peer_finder::run(discovery, Arc::clone(&node), parts.stop()));
     }
@@ -205,6 +211,7 @@ async fn start(loaded: Loaded, source: Source, level: Level, hangup: Hangup) -> 
         backend: Arc::clone(&backend),
         history: archive.as_ref().map(|archive| Arc::clone(&archive.history)),
         health: Arc::clone(&health),
+        sync,
     });
     let services = Services {
         node: backend,
@@ -344,7 +351,7 @@ fn start_p2p(
     data_dir: &DataDir,
     live_file: &LiveFile,
     (live_peers, trusted): (&[EnodeUrl], Vec<NodeId>),
-    waku: Option<Arc<Waku>>,
+    (waku, sync): (Option<Arc<Waku>>, Option<Arc<ReplicaSync>>),
 ) -> Result<(Handle, Sequence), ExitError> {
     let sequence = Sequence::of(data_dir);
     let keep_error = |source| ExitError::File {
@@ -368,7 +375,8 @@ fn start_p2p(
     settings.shared_sources = config.shared_sources.clone();
     settings.advertised = live::endpoint(live_file).or(fixed_endpoint(config));
     settings.record_seq = record_seq;
-    let protocols = waku.map(|waku| waku as Arc<dyn Protocol>).into_iter().collect();
+    let waku = waku.map(|waku| waku as Arc<dyn Protocol>);
+    let protocols = waku.into_iter().chain(sync.map(|sync| sync as Arc<dyn Protocol>)).collect();
     match Manager::start(settings, protocols) {
         Ok(handle) => Ok((handle, sequence)),
         Err(StartError::Listen { address, source }) => {

@@ -110,6 +110,7 @@ mod tests {
             backend: Arc::new(Sample { enode: enode.into(), ..Sample::default() }),
             history: Some(Arc::clone(&history)),
             health: Arc::new(Health::new(Some((Arc::clone(&history), writer)))),
+            sync: None,
         };
         let metrics = Metrics::new("1.2.3", "c0ffee", true).unwrap();
         let web = Web { report: Arc::new(report), metrics };

@@ -1,7 +1,7 @@
 //! Replica sync, `wakusync/1`: two archives compare what they hold and give each other what is missing.
 //!
-//! Owns the messages and both sides of a round: [`initiate`] and [`respond`] over a [`Wire`], which carries packets and
-//! knows nothing. Must never touch a socket, delete anything, take what was not asked for, or take what is below the
+//! Owns the messages, both sides of a round ([`initiate`] and [`respond`] over a [`Wire`], which carries packets and knows
+//! nothing), and when there are rounds ([`ReplicaSync`], a [`devp2p::Protocol`]). Must never touch a socket, delete anything, take what was not asked for, or take what is below the
 //! retention floor. Facts: design §2 "Replica sync"; the format and why: `docs/decisions/0010-replica-sync.md`.
 //!
 //! ```text
@@ -23,11 +23,15 @@ mod error;
 mod fetch;
 mod initiate;
 mod link;
+mod manager;
 mod message;
+mod metrics;
+mod progress;
 mod quota;
 mod reconcile;
 mod respond;
 mod serve;
+mod session;
 mod site;
 mod sketch;
 mod span;
@@ -35,7 +39,10 @@ mod span;
 pub use error::SyncError;
 pub use initiate::initiate;
 pub use link::{Gone, Wire};
+pub use manager::{Config, OnRound, ReplicaSync};
 pub use message::{CODES, Message};
+pub use metrics::Metrics;
+pub use progress::History as HistoryState;
 pub use quota::{Quota, QuotaConfig};
 pub use respond::respond;
 pub use site::{Clock, Report, Site, SiteConfig};

@@ -151,6 +151,16 @@ const WAKU: &[Key] = &[
     start("MailServerDataRetention", UInt(U32), "days that envelopes are kept; 0 is for ever"),
     start("MailServerRetentionSeconds", UInt(u64::MAX), "extension: the same in seconds; wins over the days"),
     start("MailServerMaxBytes", UInt(u64::MAX), "extension: most bytes of the archive; 0 is no limit"),
+    live(
+        "MailServerSyncPeers",
+        Texts,
+        "extension: enode URLs, or `enode://` and the public key, of replicas that heal each other's gaps; not dialled",
+    ),
+    start(
+        "MailServerSyncTimeout",
+        UInt(U32),
+        "extension: seconds after which history counts as complete although no replica agrees; 0 is the default",
+    ),
     start("MinimumPoW", Number, "least proof of work of an envelope"),
     start("MaxMessageSize", UInt(U32), "most bytes of a packet, 1024 to 10485760; 0 is the default"),
     start("EnableConfirmations", Bool, "confirm received envelopes"),

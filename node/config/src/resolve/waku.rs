@@ -11,11 +11,15 @@ use enode::NodeId;
 use super::{DEFAULT_MAIL_PASSWORD, DEFAULT_RETENTION};
 use crate::{
     ConfigError, MailserverConfig, Origin, Password, RateLimitsConfig, Secret, WakuConfig,
-    file::WakuConfigFile, merge::Merged,
+    file::WakuConfigFile, merge::Merged, nodes,
 };
 
 const DEFAULT_MINIMUM_POW: f64 = 0.000_002;
 const DEFAULT_MAX_MESSAGE_SIZE: u32 = 1024 * 1024;
+/// Above every packet of replica sync but single larger envelopes.
+const SYNC_MESSAGE_SIZE: u32 = 256 * 1024;
+/// When history counts as complete although no replica agrees.
+const DEFAULT_SYNC_TIMEOUT: Duration = Duration::from_mins(10);
 /// Below it a peer's status does not fit.
 const MAX_MESSAGE_SIZE_FLOOR: u32 = 1024;
 /// The reference's ceiling for the packet size (`spec/operations.md` §1.5).
@@ -96,7 +100,7 @@ fn soft_blacklist(file: &WakuConfigFile) -> Result<Vec<NodeId>, ConfigError> {
 pub(super) fn mailserver(
     file: &WakuConfigFile,
     data_dir: &Path,
-    merged: &Merged,
+    merged: &mut Merged,
 ) -> Result<Option<MailserverConfig>, ConfigError> {
     if file.enable_mail_server != Some(true) {
         return Ok(None);
@@ -139,6 +143,18 @@ pub(super) fn mailserver(
         (None, Some(days)) => Duration::from_secs(u64::from(days) * 86_400),
         (None, None) => DEFAULT_RETENTION,
     };
+    let texts = file.mail_server_sync_peers.as_deref().unwrap_or_default();
+    let (sync_peers, warnings) = nodes::urls("WakuConfig.MailServerSyncPeers", texts);
+    merged.warnings.extend(warnings);
+    if !sync_peers.is_empty()
+        && file.max_message_size.is_some_and(|size| (1..SYNC_MESSAGE_SIZE).contains(&size))
+    {
+        return Err(ConfigError::setting(
+            "WakuConfig.MailServerSyncPeers",
+            format!("sync needs a MaxMessageSize of {SYNC_MESSAGE_SIZE} or more"),
+            "raise WakuConfig.MaxMessageSize, the network uses 1048576, or remove the peers",
+        ));
+    }
     let rate_limit = Duration::from_secs(u64::from(file.mail_server_rate_limit.unwrap_or(0)));
     Ok(Some(MailserverConfig {
         data_dir: dir,
@@ -146,5 +162,10 @@ pub(super) fn mailserver(
         rate_limit: (!rate_limit.is_zero()).then_some(rate_limit),
         retention: (!retention.is_zero()).then_some(retention),
         max_bytes: file.mail_server_max_bytes.and_then(NonZeroU64::new),
+        sync_peers,
+        sync_timeout: file
+            .mail_server_sync_timeout
+            .filter(|seconds| *seconds > 0)
+            .map_or(DEFAULT_SYNC_TIMEOUT, |seconds| Duration::from_secs(seconds.into())),
     }))
 }

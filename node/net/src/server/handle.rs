@@ -26,7 +26,7 @@ impl Handle {
         self.0.local_addr
     }
 
-    /// What the server says in Hello.
+    /// What the server says in Hello, at most: some protocols are offered to some nodes only.
     #[must_use]
     pub fn hello(&self) -> &LocalHello {
         &self.0.hello
@@ -99,6 +99,14 @@ impl Handle {
     /// The same, but its session ends in the background.
     pub fn release_peer(&self, id: &NodeId) {
         self.let_go(id);
+    }
+
+    /// Ends the session of a peer, if there is one, with Disconnect 0 in the background. A static peer is dialed again, and
+    /// both sides say Hello anew.
+    pub fn reconnect(&self, id: &NodeId) {
+        if let Some(entry) = self.0.state.lock().peers.get(id) {
+            entry.outbox.close(DisconnectReason::Requested);
+        }
     }
 
     /// The session that was told to end.

@@ -129,7 +129,7 @@ pub(crate) async fn establish(
         enode,
         inbound,
         &manager.key,
-        &manager.hello,
+        &manager.hello_to(&id),
         &manager.timeouts,
     )
     .await?;

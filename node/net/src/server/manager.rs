@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use enode::{NodeKey, RecordError};
+use enode::{NodeId, NodeKey, RecordError};
 use parking_lot::Mutex;
 use rlpx::Offer;
 use socket2::{Domain, Protocol as SocketProtocol, Socket, Type};
@@ -92,12 +92,7 @@ impl Manager {
     /// [`StartError`]; nothing is left running then.
     pub fn start(config: Config, protocols: Vec<Arc<dyn Protocol>>) -> Result<Handle, StartError> {
         let own = config.key.node_id();
-        let offers = protocols
-            .iter()
-            .flat_map(|p| {
-                p.capabilities().iter().map(|c| Offer { capability: c.clone(), length: p.length() })
-            })
-            .collect();
+        let offers = offers(&protocols, |_| true);
         let listener = config
             .listen
             .map(|address| listen(address).map_err(|source| StartError::Listen { address, source }))
@@ -146,9 +141,15 @@ impl Manager {
         Ok(Handle::new(manager))
     }
 
+    /// What Hello says to this node.
+    pub(crate) fn hello_to(&self, peer: &NodeId) -> LocalHello {
+        let offers = offers(&self.protocols, |protocol| protocol.is_offered_to(peer));
+        LocalHello { offers, ..self.hello.clone() }
+    }
+
     /// Before [`State::greet`]: a session of the same node id that does not answer a ping any more makes room for the
     /// new one, which its owner opened because the old one is dead.
-    pub(crate) async fn replace_dead_session(&self, id: &enode::NodeId) {
+    pub(crate) async fn replace_dead_session(&self, id: &NodeId) {
         let Some(entry) = self.state.lock().peers.get(id).cloned() else { return };
         if entry.outbox.probe(self.timeouts.probe).await {
             return;
@@ -192,6 +193,15 @@ impl Manager {
         self.stop.cancel();
         self.tasks.close();
     }
+}
+
+/// The capabilities of those protocols that are `wanted`.
+fn offers(protocols: &[Arc<dyn Protocol>], wanted: impl Fn(&dyn Protocol) -> bool) -> Vec<Offer> {
+    let offer = |protocol: &Arc<dyn Protocol>| {
+        let length = protocol.length();
+        protocol.capabilities().to_vec().into_iter().map(move |capability| Offer { capability, length })
+    };
+    protocols.iter().filter(|protocol| wanted(&***protocol)).flat_map(offer).collect()
 }
 
 /// `[::]` also takes IPv4; where the machine has no IPv6 it means `0.0.0.0`.

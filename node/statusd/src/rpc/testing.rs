@@ -116,6 +116,7 @@ pub(crate) fn services(node: Arc<Sample>) -> Services {
         backend: Arc::clone(&node) as Arc<dyn Backend>,
         history: None,
         health: Arc::new(Health::new(None)),
+        sync: None,
     };
     Services { node, waku: None, archive: None, report: Arc::new(report), calls: Calls::default() }
 }

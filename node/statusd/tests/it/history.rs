@@ -16,7 +16,7 @@ use crate::program::{SOON, Setup, Statusd, until};
 const POW: f64 = 0.000_002;
 const PATIENCE: Duration = Duration::from_secs(10);
 
-fn now() -> u32 {
+pub(crate) fn now() -> u32 {
     u32::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap()
 }
 

@@ -18,4 +18,5 @@ mod rpc;
 mod sockets;
 mod start;
 mod stop;
+mod sync;
 mod waku;

@@ -83,8 +83,12 @@ fn text(world: &World<'_>, replica: &Replica<'_>) -> String {
             udp_port: u16::try_from(external.udp_port).ok()?,
         })
     });
-    let file =
-        LiveFile { advertise, static_peers, trusted_peers: settings.spec.network.trusted_peers.clone() };
+    let file = LiveFile {
+        advertise,
+        static_peers,
+        trusted_peers: settings.spec.network.trusted_peers.clone(),
+        ..LiveFile::default()
+    };
     serde_json::to_string(&file).unwrap_or_default()
 }
 
