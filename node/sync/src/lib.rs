@@ -2,7 +2,7 @@
 //!
 //! Owns the messages, both sides of a round ([`initiate`] and [`respond`] over a [`Wire`], which carries packets and knows
 //! nothing), and when there are rounds ([`ReplicaSync`], a [`devp2p::Protocol`]). Must never touch a socket, delete anything, take what was not asked for, or take what is below the
-//! retention floor. Facts: design §2 "Replica sync"; the format and why: `docs/decisions/0010-replica-sync.md`.
+//! retention floor. Facts: design §2 "Replica sync"; the format and why: `docs/decisions/0011-replica-sync.md`.
 //!
 //! ```text
 //! begin ─► range      the time that both keep, up to a minute ago

@@ -1,5 +1,5 @@
 //! The messages and their bytes. Every count is checked before anything of its size is allocated. Pure.
-//! The format: `docs/decisions/0010-replica-sync.md`.
+//! The format: `docs/decisions/0011-replica-sync.md`.
 
 use alloy_rlp::{Decodable, Encodable as _, Header};
 use archive::{EnvelopeId, Position};
