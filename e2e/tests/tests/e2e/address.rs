@@ -69,6 +69,52 @@ fn an_address_that_comes_late_reaches_the_running_node() {
 }
 
 #[test]
+fn the_port_and_the_address_that_the_user_names_are_advertised_without_a_restart() {
+    test("advertised", Access::Shared, |env| async move {
+        let node = env.ready("named", relay(1)).await;
+        let incarnation = node.incarnation(0).await;
+        let before = node.enodes().await[0].clone();
+        let address = address_of(&before);
+
+        node.patch(json!({"spec": {"p2p": {"advertise": {"port": 443}}}})).await;
+        let told = || async {
+            let info = node.rpc(0, "admin_nodeInfo", json!([])).await?;
+            let enode = node.enodes().await[0].clone();
+            if info["enode"] == enode.as_str() {
+                Ok(enode)
+            } else {
+                Err(format!("{} and {enode}", info["enode"]))
+            }
+        };
+        let at = |wanted: String| async move {
+            let enode = told().await?;
+            if enode.ends_with(&wanted) {
+                Ok(enode)
+            } else {
+                Err(format!("{enode} does not end with {wanted}"))
+            }
+        };
+        let (enode, _) =
+            within("node and status have the port", BOUND, || at(format!("@{address}:443"))).await;
+        within("a client gets in at that port", BOUND, || async {
+            let out = statusctl(&["connect", "--timeout", "2", &enode]).await;
+            if out.code == Some(0) { Ok(()) } else { Err(out.stderr) }
+        })
+        .await;
+        within("nobody gets in at the former port", BOUND, || async {
+            let out = statusctl(&["connect", "--timeout", "2", &before]).await;
+            if out.code == Some(0) { Err("still open") } else { Ok(()) }
+        })
+        .await;
+
+        let given = json!([{"ordinal": 0, "address": "192.0.2.77", "port": 30304}]);
+        node.patch(json!({"spec": {"p2p": {"advertise": {"addresses": given}}}})).await;
+        within("node and status have the address", BOUND, || at("@192.0.2.77:30304".to_owned())).await;
+        assert_eq!(node.incarnation(0).await, incarnation, "no restart");
+    });
+}
+
+#[test]
 fn an_address_that_changes_reaches_the_running_node() {
     test("changed-address", Access::Shared, |env| async move {
         let node = env.ready("moving", relay(1)).await;
