@@ -84,6 +84,8 @@ fn what_is_given_is_shown() {
         ("WakuConfig.MailServerDataRetention", json!(1)),
         ("WakuConfig.MailServerRetentionSeconds", json!(8)),
         ("WakuConfig.MailServerMaxBytes", json!(9)),
+        ("WakuConfig.MailServerSyncPeers", json!([enode(5)])),
+        ("WakuConfig.MailServerSyncTimeout", json!(15)),
         ("WakuConfig.MinimumPoW", json!(0.5)),
         ("WakuConfig.MaxMessageSize", json!(2048)),
         ("WakuConfig.EnableConfirmations", json!(true)),
