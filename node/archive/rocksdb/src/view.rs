@@ -36,7 +36,10 @@ impl Store {
             }
         }
         Err(last.unwrap_or_else(|| {
-            ArchiveError::Io(format!("{} changed at each of {ATTEMPTS} looks at it", path.display()))
+            ArchiveError::Io(format!(
+                "{} changed at each of {ATTEMPTS} looks at it: try again when fewer envelopes come in",
+                path.display()
+            ))
         }))
     }
 
