@@ -14,24 +14,28 @@ fn main() -> io::Result<()> {
     let given = env::var("SOURCE_DATE_EPOCH").ok().and_then(|text| text.parse::<u64>().ok());
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     println!("cargo:rustc-env=STATUSD_BUILD_TIME={}", given.unwrap_or(now));
-    make_small();
+    make_small()?;
     link_cxx_library()
 }
 
 /// Generic code of different types is often the same to the byte: one copy of it is enough. What runs only before main,
 /// and what it calls (`startup.ld`), stands together: in between, code that no relay needs was read with it, five megabytes
 /// of it. Relocations packed are half a megabyte of resident memory less; the dynamic loader understands them from glibc
-/// 2.36 on. Only on this target is the linker always lld, which can do all of it.
-fn make_small() {
+/// 2.36 on. Only on this target is the linker always lld, which can do all of it. The script is linked from a copy beside
+/// the other results: this program's own are kept for the next checkout that builds here, where the first may be gone.
+fn make_small() -> io::Result<()> {
     println!("cargo:rerun-if-changed=startup.ld");
     if env::var("TARGET").is_ok_and(|target| target == "x86_64-unknown-linux-gnu") {
         println!("cargo:rustc-link-arg-bins=-Wl,--icf=all");
         println!("cargo:rustc-link-arg-bins=-Wl,-z,keep-text-section-prefix");
-        println!("cargo:rustc-link-arg-bins=-Wl,-T,{}/startup.ld", env!("CARGO_MANIFEST_DIR"));
+        let script = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join("startup.ld");
+        fs::write(&script, include_str!("startup.ld"))?;
+        println!("cargo:rustc-link-arg-bins=-Wl,-T,{}", script.display());
         if glibc().is_some_and(|version| version >= (2, 36)) {
             println!("cargo:rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
         }
     }
+    Ok(())
 }
 
 /// Version of this machine's glibc, with which the program will run.
