@@ -47,6 +47,8 @@ pub struct NodeConfig {
     pub listen: ListenAddr,
     /// Address to advertise with the listener's port, if fixed.
     pub advertise: Option<IpAddr>,
+    /// Have the home router forward the listener's port; never with [`Self::live_dir`].
+    pub upnp: bool,
     /// Directory with `live.json`, if the address and peers come from there.
     pub live_dir: Option<PathBuf>,
     /// Most peers, at least 1.

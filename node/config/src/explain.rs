@@ -139,6 +139,7 @@ fn root(config: &NodeConfig, key: &str) -> Option<Value> {
         },
         "ListenAddr" => json!(config.listen.to_string()),
         "AdvertiseAddr" => json!(config.advertise),
+        "UPnPEnabled" => json!(config.upnp),
         "NoDiscovery" => json!(config.discovery.is_none()),
         "RegisterTopics" => json!(config.discovery.as_ref()?.register),
         "RequireTopics" => {

@@ -31,6 +31,9 @@ pub struct ConfigFile {
     /// IP address to advertise with the listener's port. Not together with [`Self::live_dir`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advertise_addr: Option<String>,
+    /// Extension: have the home router forward the listener's port. Not together with [`Self::live_dir`].
+    #[serde(rename = "UPnPEnabled", skip_serializing_if = "Option::is_none")]
+    pub upnp_enabled: Option<bool>,
     /// `true`: no UDP discovery.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub no_discovery: Option<bool>,

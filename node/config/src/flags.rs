@@ -53,6 +53,9 @@ pub struct Flags {
     /// host:port of the devp2p listener [default: :30303]
     #[arg(long, value_name = "HOST:PORT")]
     pub addr: Option<String>,
+    /// Have the home router forward the listener's port (UPnP) [default: false]
+    #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub upnp: Option<bool>,
     /// Find peers by UDP discovery [default: as NoDiscovery says, and that is off without a fleet]
     #[arg(long, value_parser = go_bool, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub discovery: Option<bool>,
@@ -225,8 +228,9 @@ mod tests {
     #[test]
     fn ops_1_1_booleans_are_bare_words_or_have_an_equals_sign() {
         type Read = fn(&Flags) -> Option<bool>;
-        let all: [(&str, Read); 11] = [
+        let all: [(&str, Read); 12] = [
             ("strict", |f| f.strict),
+            ("upnp", |f| f.upnp),
             ("discovery", |f| f.discovery),
             ("register", |f| f.register),
             ("mailserver", |f| f.mailserver),
@@ -337,6 +341,7 @@ mod tests {
                 "network-id",
                 "fleet",
                 "addr",
+                "upnp",
                 "discovery",
                 "register",
                 "mailserver",

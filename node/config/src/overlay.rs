@@ -35,6 +35,7 @@ pub(crate) fn add(merged: &mut Merged, flags: &Flags, environment: &Environment)
     let given = |text: &Option<String>| text.as_deref().filter(|text| !text.is_empty()).map(Value::from);
     set("NetworkId", flags.network_id.map(Value::from), "-network-id");
     set("ListenAddr", given(&flags.addr), "-addr");
+    set("UPnPEnabled", flags.upnp.map(Value::from), "-upnp");
     set("LogLevel", given(&flags.log), "-log");
     set("IPCEnabled", flags.ipc.map(Value::from), "-ipc");
     set("IPCFile", given(&flags.ipcfile), "-ipcfile");

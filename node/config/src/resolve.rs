@@ -96,6 +96,7 @@ fn resolve(file: &ConfigFile, merged: &mut Merged) -> Result<NodeConfig, ConfigE
         identity: identity::identity(file, merged)?,
         listen: peers::listen(file, merged)?,
         advertise: peers::advertise(file, live_dir.as_deref())?,
+        upnp: peers::upnp(file, merged, live_dir.as_deref())?,
         max_peers: or_default(file.max_peers, DEFAULT_MAX_PEERS),
         max_pending_peers: or_default(file.max_pending_peers, DEFAULT_MAX_PENDING_PEERS),
         static_peers: peers::cluster_list("StaticNodes", &cluster.static_nodes, &cluster, merged),

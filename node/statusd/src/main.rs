@@ -30,6 +30,7 @@ mod sequence;
 mod source;
 mod stop;
 mod sync;
+mod upnp;
 mod watch;
 mod web;
 

@@ -61,12 +61,22 @@ pub(crate) struct Node {
     data_dir: PathBuf,
     waku: Option<Arc<Waku>>,
     sequence: Sequence,
+    addresses: tokio::sync::Mutex<Addresses>,
     statics: Mutex<Statics>,
     trusted: Mutex<Trusted>,
     /// Told of the advertised address.
     discovery: Option<Arc<Discovery>>,
     sync: Option<Arc<ReplicaSync>>,
     sync_peers: Mutex<sync::Peers>,
+}
+
+/// Where others reach the node, by who says so.
+#[derive(Clone, Copy)]
+struct Addresses {
+    /// By the configuration or the live file.
+    configured: Option<Endpoint>,
+    /// By the router that forwards to it; counts only where nothing is configured.
+    learned: Option<Endpoint>,
 }
 
 /// Static peers by who wants them.
@@ -108,6 +118,7 @@ impl Node {
         (configured, live): (Vec<EnodeUrl>, Vec<EnodeUrl>),
         trusted: (HashSet<NodeId>, HashSet<NodeId>),
     ) -> Self {
+        let addresses = tokio::sync::Mutex::new(Addresses { configured: p2p.advertised(), learned: None });
         let statics = Mutex::new(Statics { configured, live, added: Vec::new(), found: Vec::new() });
         let trusted = Mutex::new(Trusted { configured: trusted.0, live: trusted.1, added: HashSet::new() });
         Self {
@@ -116,6 +127,7 @@ impl Node {
             data_dir,
             waku,
             sequence,
+            addresses,
             statics,
             trusted,
             discovery: None,
@@ -149,14 +161,36 @@ impl Node {
         &self.p2p
     }
 
-    /// Advertises `endpoint` from now on, if it is another one. Only one task may call this.
+    /// Makes `configured` the address of the configuration or the live file.
     ///
     /// # Errors
     /// [`AdvertiseError`]; the old address stays.
-    pub(crate) async fn advertise(&self, endpoint: Option<Endpoint>) -> Result<(), AdvertiseError> {
-        if self.p2p.advertised() == endpoint {
-            return Ok(());
+    pub(crate) async fn advertise(&self, configured: Option<Endpoint>) -> Result<(), AdvertiseError> {
+        self.change_addresses(|addresses| addresses.configured = configured).await
+    }
+
+    /// Makes `learned` the address that the router says. It is advertised where none is configured.
+    ///
+    /// # Errors
+    /// [`AdvertiseError`]; the old address stays.
+    pub(crate) async fn advertise_learned(&self, learned: Option<Endpoint>) -> Result<(), AdvertiseError> {
+        self.change_addresses(|addresses| addresses.learned = learned).await
+    }
+
+    async fn change_addresses(&self, change: impl FnOnce(&mut Addresses)) -> Result<(), AdvertiseError> {
+        let mut addresses = self.addresses.lock().await;
+        let mut changed = *addresses;
+        change(&mut changed);
+        let endpoint = changed.configured.or(changed.learned);
+        if self.p2p.advertised() != endpoint {
+            self.publish(endpoint).await?;
         }
+        *addresses = changed;
+        Ok(())
+    }
+
+    /// One at a time: the record's number is read, kept and used.
+    async fn publish(&self, endpoint: Option<Endpoint>) -> Result<(), AdvertiseError> {
         // Kept before it is published: after a crash a number may be skipped, but never used twice.
         let next = self.p2p.record().seq().saturating_add(1);
         let keep = |source| AdvertiseError::Keep { path: self.sequence.path().to_owned(), source };

@@ -43,7 +43,7 @@ use crate::{
     sequence::Sequence,
     source::Source,
     stop::{Hangup, Signals, tell},
-    sync,
+    sync, upnp,
     watch::DirWatch,
     web::{self, Web},
 };
@@ -244,7 +244,10 @@ async fn start(loaded: Loaded, source: Source, level: Level, hangup: Hangup) -> 
         token,
         live_file,
     );
-    parts.run("live settings", live.follow(node, watch, hangup, parts.stop()));
+    parts.run("live settings", live.follow(Arc::clone(&node), watch, hangup, parts.stop()));
+    if let Some(listen) = p2p.local_addr().filter(|_| config.upnp) {
+        upnp::start(listen, config.discovery.is_some(), node, &mut parts);
+    }
     start_watchdog(&health, &mut parts);
     tracing::info!(
         p2p = p2p.local_addr().map(tracing::field::display),

@@ -41,6 +41,11 @@ pub(crate) const ROOT: &[Key] = &[
         Text,
         "IP address to advertise with the listener's port; not together with `LiveDir`",
     ),
+    start(
+        "UPnPEnabled",
+        Bool,
+        "extension: have the home router forward the listener's port, and advertise the router's address unless `AdvertiseAddr` is given; not together with `LiveDir`",
+    ),
     start("NoDiscovery", Bool, "`true`: no UDP discovery; `false` needs `ClusterConfig.BootNodes`"),
     start("RegisterTopics", Texts, "discovery topics that this node advertises, 1 to 64 bytes each"),
     start(

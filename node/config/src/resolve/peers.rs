@@ -71,6 +71,19 @@ pub(super) fn advertise(file: &ConfigFile, live_dir: Option<&Path>) -> Result<Op
     }
 }
 
+/// Off unless asked for: it talks to whatever answers in the local network, which in a cluster is nobody's router.
+pub(super) fn upnp(file: &ConfigFile, merged: &Merged, live_dir: Option<&Path>) -> Result<bool, ConfigError> {
+    let on = file.upnp_enabled == Some(true);
+    if on && live_dir.is_some() {
+        return Err(ConfigError::setting(
+            merged.name("UPnPEnabled"),
+            "is true together with LiveDir",
+            "leave it out: live.json gives the address, and whoever writes it the way to this node",
+        ));
+    }
+    Ok(on)
+}
+
 /// A list of `ClusterConfig` that counts only when it is enabled.
 pub(super) fn cluster_list(
     key: &'static str,

@@ -194,6 +194,7 @@ fn ops_1_8_what_is_refused_names_the_setting_and_the_remedy() {
         (r#"{"ListenAddr":":99999"}"#, "ListenAddr", "0.0.0.0:30303"),
         (r#"{"AdvertiseAddr":"a.example"}"#, "AdvertiseAddr", "198.51.100.7"),
         (r#"{"AdvertiseAddr":"192.0.2.1","LiveDir":"/l"}"#, "AdvertiseAddr", "leave it out"),
+        (r#"{"UPnPEnabled":true,"LiveDir":"/l"}"#, "UPnPEnabled", "leave it out"),
         (r#"{"SharedSources":["10.0.0.0"]}"#, "SharedSources", "10.0.0.0/8"),
         (r#"{"WorkerThreads":65}"#, "WorkerThreads", "leave it out"),
         (r#"{"WakuConfig":{"MinimumPoW":-1}}"#, "WakuConfig.MinimumPoW", "0.000002"),

@@ -19,4 +19,5 @@ mod sockets;
 mod start;
 mod stop;
 mod sync;
+mod upnp;
 mod waku;

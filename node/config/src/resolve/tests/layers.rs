@@ -82,6 +82,17 @@ fn ops_1_4_discovery_keys_and_flags() {
 }
 
 #[test]
+fn upnp_is_off_unless_asked_for() {
+    let upnp = |args: &[&str], text: &str| with(&flags(args), &[text]).unwrap().0.upnp;
+    assert!(!upnp(&[], "{}"));
+    assert!(upnp(&["-upnp"], "{}"));
+    assert!(upnp(&[], r#"{"UPnPEnabled":true,"AdvertiseAddr":"192.0.2.1"}"#));
+    assert!(!upnp(&["-upnp=false"], r#"{"UPnPEnabled":true}"#));
+    let error = with(&flags(&["-upnp"]), &[r#"{"LiveDir":"/l"}"#]).unwrap_err();
+    assert!(error.starts_with("-upnp: is true together with LiveDir"), "{error}");
+}
+
+#[test]
 fn ops_1_4_ipc_and_websocket() {
     let ipc = |args: &[&str], text: &str| with(&flags(args), &[text]).unwrap().0.ipc;
     let dir = |name: &str| Some(PathBuf::from("/home/me/.statusd").join(name));

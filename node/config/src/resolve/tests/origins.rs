@@ -43,6 +43,7 @@ fn what_is_given_is_shown() {
         ("NodeKeyFile", json!("/k")),
         ("ListenAddr", json!("127.0.0.1:5")),
         ("AdvertiseAddr", json!("192.0.2.1")),
+        ("UPnPEnabled", json!(true)),
         ("HTTPEnabled", json!(true)),
         ("HTTPHost", json!("0.0.0.0")),
         ("HTTPPort", json!(1)),
