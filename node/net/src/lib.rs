@@ -20,6 +20,7 @@ mod error;
 mod handshake;
 mod outbox;
 mod peer;
+mod pen;
 mod reader;
 mod resolve;
 mod server;

@@ -8,13 +8,15 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 use rlpx::DisconnectReason;
 use tokio::{sync::Notify, time::timeout};
+
+use crate::pen::Pen;
 
 /// Queued bytes of a lane from which on [`Outbox::send`] waits; one message is always taken.
 const LANE_BYTES: usize = 256 * 1024;
@@ -75,6 +77,15 @@ impl LiveWaker {
             self.0.wake.notify_one();
         }
     }
+
+    /// The same, but where the session rests (nothing unwritten, and nothing written for 2 ms) the caller writes a batch
+    /// itself, as far as the socket takes it: at most 64 KB and one packet, and no task has to be woken. Never waits.
+    /// `now` is the present moment. Calls the [`LiveSource`].
+    pub fn write_or_wake(&self, now: Instant) {
+        if !self.0.live.swap(true, Ordering::AcqRel) && !self.0.write_for_task(now) {
+            self.0.wake.notify_one();
+        }
+    }
 }
 
 impl fmt::Debug for LiveWaker {
@@ -112,10 +123,26 @@ struct Queues {
     ended: bool,
 }
 
+/// Where the pen is while the session's task rests.
+#[derive(Default)]
+enum Desk {
+    /// With the task, or with one who writes for it.
+    #[default]
+    Away,
+    /// With one who writes for the task, which waits for it.
+    Wanted,
+    Here(Box<Pen>),
+    /// The session has ended.
+    Gone,
+}
+
 /// See the module's documentation.
 #[derive(Default)]
 pub(crate) struct Outbox {
     queues: Mutex<Queues>,
+    desk: Mutex<Desk>,
+    /// Told when the pen that was wanted is back.
+    returned: Notify,
     /// The live source has something.
     live: AtomicBool,
     /// Wakes the writer.
@@ -215,6 +242,56 @@ impl Outbox {
         self.wake.notified().await;
     }
 
+    /// Leaves the pen to whoever has something for a session at rest. The task's, who then waits to be woken.
+    pub(crate) fn lend(&self, pen: Box<Pen>) {
+        let mut desk = self.desk.lock();
+        if !matches!(*desk, Desk::Gone) {
+            *desk = Desk::Here(pen);
+        }
+    }
+
+    /// The pen for the task again, at once unless somebody is writing with it. Pending for ever after the end.
+    pub(crate) async fn take_back(&self) -> Box<Pen> {
+        loop {
+            let returned = self.returned.notified();
+            {
+                let mut desk = self.desk.lock();
+                match std::mem::take(&mut *desk) {
+                    Desk::Here(pen) => return pen,
+                    Desk::Gone => *desk = Desk::Gone,
+                    Desk::Away | Desk::Wanted => *desk = Desk::Wanted,
+                }
+            }
+            returned.await;
+        }
+    }
+
+    /// Writes with the pen of a session at rest. Whether that leaves nothing to the task.
+    fn write_for_task(&self, now: Instant) -> bool {
+        let mut pen = {
+            let mut desk = self.desk.lock();
+            match std::mem::take(&mut *desk) {
+                Desk::Here(pen) => pen,
+                other => {
+                    *desk = other;
+                    return false;
+                }
+            }
+        };
+        let done = self.closing().is_none() && pen.write_for(self, now);
+        let mut desk = self.desk.lock();
+        match *desk {
+            Desk::Gone => {}
+            Desk::Wanted => {
+                *desk = Desk::Here(pen);
+                drop(desk);
+                self.returned.notify_one();
+            }
+            Desk::Away | Desk::Here(_) => *desk = Desk::Here(pen),
+        }
+        done
+    }
+
     /// Asks for the end of the session; the first reason counts.
     pub(crate) fn close(&self, reason: DisconnectReason) {
         {
@@ -255,7 +332,8 @@ impl Outbox {
             queues.lanes = Default::default();
             queues.source.take()
         };
-        drop(source);
+        let pen = std::mem::replace(&mut *self.desk.lock(), Desk::Gone);
+        drop((source, pen));
         self.free_senders();
     }
 

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use rlpx::{BASE_PROTOCOL_LENGTH, DisconnectReason, Shared, base};
 use tokio::{sync::mpsc, time::timeout};
 
-use crate::{Error, ProtocolError, outbox::Outbox, peer::Message, reader::Reader, writer::Writer};
+use crate::{Error, ProtocolError, outbox::Outbox, peer::Message, pen, reader::Reader, writer::Writer};
 
 /// Messages that wait for a sub-protocol before reading stops.
 const INBOUND_QUEUE: usize = 4;
@@ -62,7 +62,7 @@ pub(crate) async fn run(
     ended: &Ended,
 ) -> Error {
     let patience = writer.patience();
-    let mut writing = tokio::spawn(Box::pin(writer.run(Arc::clone(&outbox))));
+    let mut writing = tokio::spawn(Box::pin(pen::run(writer, Arc::clone(&outbox))));
     let mut writer_ended = false;
     let end = tokio::select! {
         error = read(&mut reader, &routes, &outbox) => error,

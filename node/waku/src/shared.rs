@@ -21,6 +21,12 @@ use crate::config::Clock;
 /// out until it is done.
 const INGEST_TURN: usize = 512;
 
+/// To so many peers a packet is written by who relays it, where they rest: a task that is woken costs more than the write.
+const AT_ONCE_PEERS: usize = 64;
+/// Only if its envelopes have at most so many bytes: encrypting for one after the other must not keep its own session
+/// for long.
+const AT_ONCE_BYTES: usize = 16 * 1024;
+
 /// A session's right to a slot; slots are used again, sessions are not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct SessionId(u64);
@@ -92,10 +98,10 @@ impl SharedRelay {
 
     /// One hold of the lock; wake-ups follow.
     fn ingest(&self, from: Option<PeerSlot>, turn: &[Prepared]) -> Vec<Verdict> {
+        let now = Instant::now();
         let (verdicts, wakers) = {
             let mut inner = self.inner.lock();
             let outcome = inner.core.ingest(from, turn);
-            let now = Instant::now();
             let tell = |slot: &PeerSlot| {
                 let seat = inner.seats.get_mut(slot.index())?.as_mut()?;
                 seat.told = Some(now);
@@ -104,8 +110,15 @@ impl SharedRelay {
             let wakers: Vec<LiveWaker> = outcome.woken.iter().filter_map(tell).collect();
             (outcome.verdicts, wakers)
         };
-        for waker in wakers {
+        let small = turn.iter().map(|prepared| prepared.envelope.size()).sum::<usize>() <= AT_ONCE_BYTES;
+        let at_once = if small { AT_ONCE_PEERS.min(wakers.len()) } else { 0 };
+        let (at_once, later) = wakers.split_at(at_once);
+        // First those whose tasks may begin meanwhile on other threads.
+        for waker in later {
             waker.wake();
+        }
+        for waker in at_once {
+            waker.write_or_wake(now);
         }
         verdicts
     }

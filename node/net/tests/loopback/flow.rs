@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -86,6 +86,7 @@ async fn the_live_source_is_pulled() {
         last = source.given.load(Ordering::SeqCst);
         for _ in 0..100 {
             waker.wake();
+            waker.write_or_wake(later());
         }
         tokio::time::sleep(Duration::from_millis(300)).await;
     }
@@ -103,6 +104,41 @@ async fn the_live_source_is_pulled() {
     source.packets.lock().push_back("later".into());
     waker.wake();
     assert_eq!(raw.recv().await.unwrap(), (OFFSET + 1, "later".into()));
+}
+
+/// A moment at which every session has rested.
+fn later() -> Instant {
+    Instant::now() + Duration::from_secs(1)
+}
+
+/// Who has something for a session at rest writes it; a busy one collects, and one that has ended gets nothing.
+#[tokio::test]
+async fn a_session_at_rest_is_written_to_without_its_task() {
+    let (server, mut peers) = Server::capturing(config());
+    let mut events = server.handle.events();
+    let mut raw = server.raw(&NodeKey::generate()).await;
+    let peer = peers.recv().await.unwrap();
+    let (sender, source) = (peer.sender(), Source::default());
+    sender.set_live_source(Box::new(source.clone()));
+    sender.send(Lane::Control, 2, "x".into()).await.unwrap();
+    assert_eq!(raw.recv().await.unwrap().0, OFFSET + 2);
+    let (waker, later) = (sender.waker(), later());
+    let given = || source.given.load(Ordering::SeqCst);
+    // There is one thread, and nothing is awaited in between: the task did not run.
+    source.packets.lock().extend(["first".into(), "second".into()]);
+    waker.write_or_wake(later);
+    assert_eq!(given(), 2);
+    source.packets.lock().push_back("third".into());
+    waker.write_or_wake(later + Duration::from_millis(1));
+    assert_eq!(given(), 2, "written to a moment ago: left to the task");
+    for packet in ["first", "second", "third"] {
+        assert_eq!(raw.recv().await.unwrap(), (OFFSET + 1, packet.into()));
+    }
+    drop(raw);
+    event(&mut events, dropped).await;
+    source.packets.lock().push_back("fourth".into());
+    waker.write_or_wake(later + Duration::from_secs(1));
+    assert_eq!(given(), 3, "the session has ended");
 }
 
 /// `spec/devp2p.md` §2.7: a peer that cannot be written to for the write timeout is dropped, and costs no queue.
