@@ -1,6 +1,6 @@
 //! History: what a store of envelopes must do, and everything about it that is the same for every backend.
 //!
-//! Owns the [`History`] trait, its types, the rules of admission and retention (pure), the group-commit [`Writer`], an
+//! Owns the [`History`] trait, its types, the rules of admission, quotas and retention (pure), the group-commit [`Writer`], an
 //! in-memory model, and the conformance suite that every backend passes. Must never know a socket, a peer, a packet
 //! or a database. Facts: `spec/waku-mailserver.md` §5.2–5.4 (keys, order, cursors), §5.11 (retention).
 //!
@@ -18,6 +18,7 @@ pub mod conformance;
 mod error;
 mod history;
 pub mod memory;
+mod quota;
 mod retention;
 mod types;
 mod writer;
@@ -25,6 +26,7 @@ mod writer;
 pub use admission::{Admission, NotAdmitted};
 pub use error::{ArchiveError, Class};
 pub use history::{Appended, Budget, Evicted, History, NewRow, Page, Stats, TURN_BYTES};
+pub use quota::{OverQuota, Quota, Source};
 pub use retention::{HOUR, Retention, floor_after};
 pub use types::{
     Accumulator, EnvelopeId, Filter, Position, Query, ROW_OVERHEAD, Row, TimeRange, TopicSet, Window,

@@ -17,7 +17,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 use waku_wire::WireEnvelope;
 
-use crate::{Admission, Appended, ArchiveError, History, NewRow, NotAdmitted};
+use crate::{
+    Admission, Appended, ArchiveError, History, NewRow, NotAdmitted, OverQuota, Quota, ROW_OVERHEAD, Source,
+};
 
 /// What an envelope costs in the queue beyond its bytes.
 const QUEUE_OVERHEAD: usize = 128;
@@ -57,6 +59,8 @@ pub trait WriterObserver: Send + Sync + 'static {
     fn stored(&self, size: usize);
     /// So many envelopes could not be stored because the store failed.
     fn failed(&self, envelopes: usize);
+    /// An envelope was refused, for another reason than a failing store.
+    fn refused(&self, _why: &Refusal) {}
     /// A group was written, durable as configured, in this time.
     fn wrote(&self, _took: Duration) {}
 }
@@ -68,6 +72,8 @@ pub struct Submission {
     pub envelope: WireEnvelope,
     /// See [`NewRow::known_new`]. When in doubt, `false`.
     pub known_new: bool,
+    /// Whose quota it is counted to; see [`Quota::check`].
+    pub source: Option<Source>,
 }
 
 /// What became of a submitted envelope.
@@ -95,6 +101,9 @@ pub enum Refusal {
     /// Its time is not admitted.
     #[error(transparent)]
     NotAdmitted(#[from] NotAdmitted),
+    /// Too much came that day.
+    #[error(transparent)]
+    OverQuota(#[from] OverQuota),
     /// It is older than what is kept.
     #[error("older than retention")]
     BelowFloor,
@@ -106,7 +115,25 @@ pub enum Refusal {
     Failed(&'static str),
 }
 
+impl Refusal {
+    /// The same as a label of a metric.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::NotAdmitted(NotAdmitted::TooOld) => "too_old",
+            Self::NotAdmitted(NotAdmitted::FromFuture) => "from_future",
+            Self::OverQuota(OverQuota::Source) => "source_quota",
+            Self::OverQuota(OverQuota::All) => "day_quota",
+            Self::BelowFloor => "below_floor",
+            Self::Busy => "busy",
+            Self::Failed(_) => "failed",
+        }
+    }
+}
+
 struct Job {
+    /// Adjusted clock at submission, UNIX seconds.
+    now: u32,
     submissions: Vec<Submission>,
     /// Verdicts so far; `None` where the store has to decide.
     outcomes: Vec<Option<Outcome>>,
@@ -157,6 +184,8 @@ impl Future for Ack {
 
 struct Shared {
     config: WriterConfig,
+    quota: Option<Arc<Quota>>,
+    observer: Arc<dyn WriterObserver>,
     room: Arc<Semaphore>,
     failing: Mutex<Option<&'static str>>,
 }
@@ -173,18 +202,20 @@ pub struct Writer {
 pub type WriterTask = futures::future::BoxFuture<'static, ()>;
 
 impl Writer {
-    /// A writer into `history` and its task, which the caller runs.
+    /// A writer into `history` and its task, which the caller runs. `quota`: that of an archive with a cap, which the
+    /// caller tells what the archive holds.
     #[must_use]
     pub fn new(
         history: Arc<dyn History>,
         config: WriterConfig,
+        quota: Option<Arc<Quota>>,
         observer: Arc<dyn WriterObserver>,
     ) -> (Self, WriterTask) {
         // The queue's bound is `room`: every job holds its bytes of it.
         let (jobs, queue) = mpsc::unbounded_channel();
         let room = Arc::new(Semaphore::new(config.queue_bytes.min(Semaphore::MAX_PERMITS)));
-        let shared = Arc::new(Shared { config, room, failing: Mutex::new(None) });
-        let task = Committer { history, observer, shared: Arc::clone(&shared), queue };
+        let shared = Arc::new(Shared { config, quota, observer, room, failing: Mutex::new(None) });
+        let task = Committer { history, shared: Arc::clone(&shared), queue };
         (Self { jobs, shared }, Box::pin(task.run()))
     }
 
@@ -194,9 +225,16 @@ impl Writer {
     ///
     /// Submit a duplicate only when its sender is owed a confirmation: its ack then waits for the first one's write.
     pub async fn submit(&self, now: u32, submissions: Vec<Submission>) -> Ack {
-        let admission = self.shared.config.admission;
+        let Shared { config, quota, observer, .. } = &*self.shared;
+        let may_enter = |submission: &Submission| {
+            config.admission.check(now, submission.envelope.sent())?;
+            quota.as_ref().map_or(Ok(()), |quota| quota.check(now, submission.source))?;
+            Ok::<_, Refusal>(())
+        };
         let verdict = |submission: &Submission| {
-            admission.check(now, submission.envelope.sent()).err().map(|why| Outcome::Refused(why.into()))
+            let why = may_enter(submission).err()?;
+            observer.refused(&why);
+            Some(Outcome::Refused(why))
         };
         let outcomes: Vec<Option<Outcome>> = submissions.iter().map(verdict).collect();
         if outcomes.iter().all(Option::is_some) {
@@ -213,11 +251,14 @@ impl Writer {
         };
         let room = match room {
             Ok(room) => room,
-            Err(refusal) => return Ack::refused(envelopes, refusal),
+            Err(refusal) => {
+                outcomes.iter().filter(|outcome| outcome.is_none()).for_each(|_| observer.refused(&refusal));
+                return Ack::refused(envelopes, refusal);
+            }
         };
         let (ack, receiver) = oneshot::channel();
         // A send fails when the task has ended; then the dropped job ends the ack.
-        let _ = self.jobs.send(Some(Job { submissions, outcomes, ack, bytes, _room: room }));
+        let _ = self.jobs.send(Some(Job { now, submissions, outcomes, ack, bytes, _room: room }));
         Ack { envelopes, state: AckState::Waiting(receiver) }
     }
 
@@ -252,9 +293,16 @@ impl Writer {
 
 struct Committer {
     history: Arc<dyn History>,
-    observer: Arc<dyn WriterObserver>,
     shared: Arc<Shared>,
     queue: mpsc::UnboundedReceiver<Option<Job>>,
+}
+
+/// What is remembered of a row that is being written.
+struct OfRow {
+    now: u32,
+    source: Option<Source>,
+    size: usize,
+    raw: usize,
 }
 
 #[derive(Default)]
@@ -307,26 +355,32 @@ impl Committer {
 
     async fn commit(&self, mut group: Group) {
         let mut rows = Vec::with_capacity(group.rows);
+        let mut of_rows = Vec::with_capacity(group.rows);
         for job in &mut group.jobs {
             let undecided = std::mem::take(&mut job.submissions).into_iter().zip(&job.outcomes);
-            rows.extend(undecided.filter(|(_, outcome)| outcome.is_none()).map(|(submission, _)| NewRow {
-                envelope: submission.envelope,
-                known_new: submission.known_new,
-            }));
+            for (Submission { envelope, known_new, source }, _) in undecided.filter(|(_, it)| it.is_none()) {
+                of_rows.push(OfRow {
+                    now: job.now,
+                    source,
+                    size: envelope.size(),
+                    raw: envelope.raw().len(),
+                });
+                rows.push(NewRow { envelope, known_new });
+            }
         }
-        let sizes: Vec<usize> = rows.iter().map(|row| row.envelope.size()).collect();
+        let submitted = rows.len();
         let begin = Instant::now();
         let outcomes: Vec<Outcome> = match self.history.append(rows).await {
             Ok(appended) => {
-                self.observer.wrote(begin.elapsed());
+                self.shared.observer.wrote(begin.elapsed());
                 *self.shared.failing.lock() = None;
-                appended.into_iter().zip(sizes).map(|(verdict, size)| self.outcome(verdict, size)).collect()
+                appended.into_iter().zip(of_rows).map(|(verdict, row)| self.outcome(verdict, &row)).collect()
             }
             Err(error) => {
-                tracing::error!(%error, envelopes = sizes.len(), "history write failed");
+                tracing::error!(%error, envelopes = submitted, "history write failed");
                 *self.shared.failing.lock() = Some(error.reason());
-                self.observer.failed(sizes.len());
-                vec![Outcome::Refused(Refusal::Failed(error.reason())); sizes.len()]
+                self.shared.observer.failed(submitted);
+                vec![Outcome::Refused(Refusal::Failed(error.reason())); submitted]
             }
         };
         let mut outcomes = outcomes.into_iter();
@@ -337,14 +391,20 @@ impl Committer {
         }
     }
 
-    fn outcome(&self, verdict: Appended, size: usize) -> Outcome {
+    fn outcome(&self, verdict: Appended, row: &OfRow) -> Outcome {
         match verdict {
             Appended::Stored => {
-                self.observer.stored(size);
+                if let Some(quota) = &self.shared.quota {
+                    quota.charge(row.now, row.source, row.raw as u64 + ROW_OVERHEAD);
+                }
+                self.shared.observer.stored(row.size);
                 Outcome::Stored
             }
             Appended::Duplicate => Outcome::Duplicate,
-            Appended::BelowFloor => Outcome::Refused(Refusal::BelowFloor),
+            Appended::BelowFloor => {
+                self.shared.observer.refused(&Refusal::BelowFloor);
+                Outcome::Refused(Refusal::BelowFloor)
+            }
         }
     }
 }

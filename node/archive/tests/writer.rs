@@ -9,8 +9,9 @@ use std::time::Duration;
 use archive::conformance::{DAY_START, envelope, everything, walk};
 use archive::memory::MemoryHistory;
 use archive::{
-    Appended, ArchiveError, Budget, Evicted, History, NewRow, NotAdmitted, Outcome, Page, Position, Query,
-    Refusal, Retention, Row, Stats, Submission, TimeRange, Window, Writer, WriterConfig, WriterObserver,
+    Appended, ArchiveError, Budget, Evicted, History, NewRow, NotAdmitted, Outcome, OverQuota, Page,
+    Position, Query, Quota, Refusal, Retention, Row, Source, Stats, Submission, TimeRange, Window, Writer,
+    WriterConfig, WriterObserver,
 };
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -103,6 +104,7 @@ struct Counts {
     stored: AtomicUsize,
     bytes: AtomicUsize,
     failed: AtomicUsize,
+    refused: Mutex<Vec<&'static str>>,
     writes: Mutex<Vec<Duration>>,
 }
 
@@ -114,21 +116,32 @@ impl WriterObserver for Counts {
     fn failed(&self, envelopes: usize) {
         self.failed.fetch_add(envelopes, Ordering::Relaxed);
     }
+    fn refused(&self, why: &Refusal) {
+        self.refused.lock().push(why.label());
+    }
     fn wrote(&self, took: Duration) {
         self.writes.lock().push(took);
     }
 }
 
 fn start(history: &Arc<Gated>, config: WriterConfig) -> (Writer, Arc<Counts>, tokio::task::JoinHandle<()>) {
+    start_with(history, config, None)
+}
+
+fn start_with(
+    history: &Arc<Gated>,
+    config: WriterConfig,
+    quota: Option<Arc<Quota>>,
+) -> (Writer, Arc<Counts>, tokio::task::JoinHandle<()>) {
     let counts = Arc::new(Counts::default());
-    let (writer, task) = Writer::new(Arc::clone(history) as _, config, Arc::clone(&counts) as _);
+    let (writer, task) = Writer::new(Arc::clone(history) as _, config, quota, Arc::clone(&counts) as _);
     (writer, counts, tokio::spawn(task))
 }
 
 fn submissions(salts: impl IntoIterator<Item = u32>) -> Vec<Submission> {
     salts
         .into_iter()
-        .map(|salt| Submission { envelope: envelope(NOW, [1; 4], salt, 100), known_new: false })
+        .map(|salt| Submission { envelope: envelope(NOW, [1; 4], salt, 100), known_new: false, source: None })
         .collect()
 }
 
@@ -209,7 +222,11 @@ async fn what_is_not_admitted_is_refused_and_the_rest_is_stored() {
     let policy = Retention { max_age: Some(3600), max_bytes: None };
     history.evict(policy, NOW).await.unwrap();
     let sent = [NOW - 172_801, NOW, NOW + 11, NOW - 86_400, NOW + 10];
-    let batch = sent.map(|sent| Submission { envelope: envelope(sent, [1; 4], 1, 50), known_new: false });
+    let batch = sent.map(|sent| Submission {
+        envelope: envelope(sent, [1; 4], 1, 50),
+        known_new: false,
+        source: None,
+    });
     let outcomes = writer.submit(NOW, batch.to_vec()).await.await;
     assert_eq!(
         outcomes,
@@ -299,4 +316,52 @@ async fn an_ack_resolves_even_if_the_writer_ends_before_it() {
     assert_eq!(ack.await, [Outcome::Refused(Refusal::Failed("shutting down")); 2]);
     let after = writer.submit(NOW, submissions([3])).await.await;
     assert_eq!(after, [Outcome::Refused(Refusal::Failed("shutting down"))]);
+}
+
+fn from(source: u64, salts: impl IntoIterator<Item = u32>) -> Vec<Submission> {
+    let source = Some(Source(source));
+    submissions(salts).into_iter().map(|submission| Submission { source, ..submission }).collect()
+}
+
+/// One source sends ten times what the archive may hold, while others go on: what they sent stays.
+#[tokio::test(start_paused = true)]
+async fn a_flood_from_one_source_erases_nobody_elses_history() {
+    const CAP: u64 = 100_000;
+    let history = Gated::new(MANY);
+    let quota = Arc::new(Quota::new(CAP));
+    let (writer, counts, _task) = start_with(&history, WriterConfig::default(), Some(Arc::clone(&quota)));
+    let policy = Retention { max_age: None, max_bytes: Some(CAP) };
+    let mut refused = 0;
+    for round in 0..50u32 {
+        // The flood is of the newest hour, the others' of older ones, which are given up first.
+        for outcome in writer.submit(NOW, from(1, round * 100..round * 100 + 100)).await.await {
+            refused += usize::from(outcome == Outcome::Refused(Refusal::OverQuota(OverQuota::Source)));
+        }
+        let old = envelope(NOW - 7200, [2; 4], round, 100);
+        let others = vec![Submission { envelope: old, known_new: false, source: Some(Source(2)) }];
+        assert_eq!(writer.submit(NOW, others).await.await, [Outcome::Stored], "round {round}");
+        history.evict(policy, NOW).await.unwrap();
+        quota.learn(NOW, &history.windows(TimeRange::ALL).await.unwrap());
+    }
+    let stats = history.stats().await.unwrap();
+    assert!(stats.bytes <= CAP, "{} bytes", stats.bytes);
+    let others: Vec<Row> = walk(&*history, &everything(0, NOW - 3600), None, Budget::turn(1000)).await;
+    assert_eq!(others.len(), 50, "every envelope of the others is there");
+    assert!(refused > 4000, "{refused} of 5000");
+    assert_eq!(*counts.refused.lock(), vec!["source_quota"; refused]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_there_before_costs_no_quota() {
+    let history = Gated::new(MANY);
+    let quota = Arc::new(Quota::new(10_000));
+    let (writer, _counts, _task) = start_with(&history, WriterConfig::default(), Some(quota));
+    let mut stored = 0;
+    while writer.submit(NOW, from(1, [stored])).await.await == [Outcome::Stored] {
+        stored += 1;
+    }
+    assert!(stored > 40, "{stored} envelopes");
+    let again = writer.submit(NOW, from(2, 0..stored)).await.await;
+    assert_eq!(again, vec![Outcome::Duplicate; stored as usize]);
+    assert_eq!(writer.submit(NOW, from(2, [stored])).await.await, [Outcome::Stored], "nothing was used up");
 }

@@ -24,6 +24,7 @@ pub struct Metrics {
     batch_size: Histogram,
     delivery_duration: Histogram,
     archived_failures: IntCounterVec,
+    refused: IntCounterVec,
     archived: IntGaugeVec,
     archived_size: HistogramVec,
     queries: IntCounterVec,
@@ -135,6 +136,11 @@ impl Metrics {
                 "Number of envelopes that could not be archived because the store failed.",
                 "db",
             )?,
+            refused: make.counters(
+                "statusd_archive_refused_total",
+                "Number of envelopes that were not archived though the store works, by why.",
+                "reason",
+            )?,
             archived: make.add(IntGaugeVec::new(
                 Opts::new("mailserver_archived_envelopes_total", "Number of envelopes in the archive."),
                 &["db"],
@@ -234,6 +240,10 @@ impl archive::WriterObserver for Metrics {
 
     fn failed(&self, envelopes: usize) {
         self.archived_failures.with_label_values(&[&self.db]).inc_by(envelopes as u64);
+    }
+
+    fn refused(&self, why: &archive::Refusal) {
+        self.refused.with_label_values(&[why.label()]).inc();
     }
 
     fn wrote(&self, took: Duration) {

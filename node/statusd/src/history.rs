@@ -3,7 +3,7 @@
 
 use std::{num::NonZeroU64, path::PathBuf, sync::Arc, time::Duration};
 
-use archive::{ArchiveError, History, Retention, Writer, WriterConfig, WriterTask};
+use archive::{ArchiveError, History, Quota, Retention, TimeRange, Writer, WriterConfig, WriterTask};
 use archive_rocksdb::{RocksHistory, Settings};
 use node_config::MailserverConfig;
 use prometheus::Registry;
@@ -32,6 +32,8 @@ pub(crate) struct Archive {
     /// Of mailserver and writer.
     pub(crate) metrics: Arc<mailserver::Metrics>,
     retention: Retention,
+    /// With a cap on its bytes.
+    quota: Option<Arc<Quota>>,
 }
 
 impl Archive {
@@ -54,15 +56,17 @@ impl Archive {
         let metrics = mailserver::Metrics::new(registry, history.label())?;
         let metrics = Arc::new(metrics);
         metrics.set_archived(history.stats().await?.envelopes);
+        let retention = retention(config);
+        let quota = retention.max_bytes.map(Quota::new).map(Arc::new);
         let (writer, task) = Writer::new(
             Arc::clone(&history),
             WriterConfig::default(),
+            quota.clone(),
             Arc::clone(&metrics) as Arc<dyn archive::WriterObserver>,
         );
         let queue = writer.clone();
         registry.register(Box::new(scraped::archive_queue(move || queue.queued_bytes())?))?;
-        let retention = retention(config);
-        Ok((Self { store, history, writer, metrics, retention }, task))
+        Ok((Self { store, history, writer, metrics, retention, quota }, task))
     }
 
     /// What `mailserver_*` works on.
@@ -74,6 +78,7 @@ impl Archive {
     pub(crate) fn keep_retention(&self) -> impl Future<Output = ()> + Send + 'static {
         let (history, metrics, retention) =
             (Arc::clone(&self.history), Arc::clone(&self.metrics), self.retention);
+        let quota = self.quota.clone();
         async move {
             let mut tick = interval(RETENTION_TICK);
             tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -92,6 +97,11 @@ impl Archive {
                     Err(error) => {
                         tracing::warn!(%error, "history could not be evicted; it will be tried again")
                     }
+                }
+                if let Some(quota) = &quota
+                    && let Ok(windows) = history.windows(TimeRange::ALL).await
+                {
+                    quota.learn(unix_seconds(), &windows);
                 }
                 if let Ok(stats) = history.stats().await {
                     metrics.set_archived(stats.envelopes);

@@ -335,6 +335,7 @@ fn start_waku(
             bloom_filter_mode: settings.bloom_filter_mode,
             confirmations: settings.confirmations,
             soft_blacklist: settings.soft_blacklist.iter().copied().collect(),
+            shared_sources: config.shared_sources.clone(),
             limits: rate_limits(config, settings.rate_limits.as_ref()),
             ..waku::Config::new(clock)
         },

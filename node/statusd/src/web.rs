@@ -100,6 +100,7 @@ mod tests {
         let (writer, task) = archive::Writer::new(
             Arc::clone(&history),
             archive::WriterConfig::default(),
+            None,
             Arc::new(NoObserver),
         );
         tokio::spawn(task);

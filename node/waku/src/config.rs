@@ -1,8 +1,9 @@
 //! Settings of the Waku role. Facts: `spec/waku-mailserver.md` §8, §4.3 (what a node announces).
 
-use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
+use std::{collections::HashSet, fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use enode::NodeId;
+use node_config::Cidr;
 use relay::Admission;
 use waku_wire::{Bloom, PeerInterest, ProtocolVersion, RateLimits, StatusOptions};
 
@@ -30,6 +31,8 @@ pub struct Config {
     pub confirmations: bool,
     /// Peers whose envelopes are discarded without telling them (§2.7).
     pub soft_blacklist: HashSet<NodeId>,
+    /// Addresses that many peers share: they have no quota of their own in the archive.
+    pub shared_sources: Vec<Cidr>,
     /// Limits on what peers send, announced to them; `None` without a limiter (§4.13).
     pub limits: Option<Limits>,
     /// From Hello to the peer's status. 30 s (§12 Q17).
@@ -53,11 +56,17 @@ impl Config {
             bloom_filter_mode: false,
             confirmations: false,
             soft_blacklist: HashSet::new(),
+            shared_sources: Vec::new(),
             limits: None,
             handshake_timeout: Duration::from_secs(30),
             relay: relay::Config::default(),
             clock,
         }
+    }
+
+    /// Whether many peers may have this address.
+    pub(crate) fn is_shared(&self, address: IpAddr) -> bool {
+        self.shared_sources.iter().any(|range| range.contains(address))
     }
 
     /// Whether everything is wanted whatever else is set.

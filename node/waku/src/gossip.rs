@@ -34,6 +34,8 @@ pub(crate) struct Gossip<'a> {
     pub(crate) filters: &'a Filters,
     /// Nothing is forwarded.
     pub(crate) light: bool,
+    /// Whose quota of the archive pays.
+    pub(crate) source: Option<archive::Source>,
 }
 
 impl Gossip<'_> {
@@ -79,7 +81,7 @@ impl Gossip<'_> {
                 }
             };
             if submit {
-                submissions.push(Submission { envelope, known_new: false });
+                submissions.push(Submission { envelope, known_new: false, source: self.source });
             }
         }
         let kept: usize = submissions.iter().map(|submission| submission.envelope.raw().len()).sum();

@@ -45,7 +45,7 @@ impl Node {
         }
         let Some(archive) = &self.archive else { return Ok(()) };
         let hash = envelope.hash();
-        let submission = Submission { envelope, known_new: false };
+        let submission = Submission { envelope, known_new: false, source: None };
         for outcome in archive.submit(now, vec![submission]).await.await {
             match outcome {
                 Outcome::Refused(refusal) => return Err(refusal.into()),

@@ -56,6 +56,7 @@ pub(crate) async fn run(node: Arc<Node>, mut peer: Peer) -> Result<(), ProtocolE
         updates: Throttle::default(),
         confirmer,
         peer_id: peer.info.id,
+        source: (!node.config.is_shared(address)).then_some(archive::Source(source.0)),
         times: PeerTimes::default(),
         node,
     };
@@ -126,6 +127,8 @@ struct Session {
     confirmer: Confirmer,
     place: Place,
     peer_id: NodeId,
+    /// `None` when others share the address.
+    source: Option<archive::Source>,
     times: PeerTimes,
 }
 
@@ -187,6 +190,7 @@ impl Session {
             archiving: node.archive.is_some(),
             filters: &node.filters,
             light: node.local.is_light(),
+            source: self.source,
         };
         let taken = if self.blacklisted {
             gossip.discard(&message.payload)

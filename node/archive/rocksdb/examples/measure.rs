@@ -54,6 +54,7 @@ async fn fill(history: &Arc<dyn History>, envelopes: u32, topics: u32, days: u32
     let (writer, task) = Writer::new(
         Arc::clone(history),
         WriterConfig { admission, ..WriterConfig::default() },
+        None,
         Arc::new(Silent),
     );
     let task = tokio::spawn(task);
@@ -74,7 +75,10 @@ async fn fill(history: &Arc<dyn History>, envelopes: u32, topics: u32, days: u32
         let (begin, cpu_begin) = (Instant::now(), cpu());
         let mut acks = Vec::new();
         for batch in batches {
-            let batch = batch.into_iter().map(|envelope| Submission { envelope, known_new: false }).collect();
+            let batch = batch
+                .into_iter()
+                .map(|envelope| Submission { envelope, known_new: false, source: None })
+                .collect();
             acks.push(writer.submit(NOW, batch).await);
         }
         for ack in acks {

@@ -31,7 +31,7 @@ fn child(path: &Path, round: u32) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         let history: Arc<dyn History> = Arc::new(RocksHistory::open(path, &Settings::default()).unwrap());
-        let (writer, task) = Writer::new(history, WriterConfig::default(), Arc::new(Silent));
+        let (writer, task) = Writer::new(history, WriterConfig::default(), None, Arc::new(Silent));
         tokio::spawn(task);
         let senders = (0..4u32).map(|sender| {
             let writer = writer.clone();
@@ -42,7 +42,7 @@ fn child(path: &Path, round: u32) {
                             let salt = (((round * 4 + sender) << 24) + n * 25) + k;
                             let envelope =
                                 envelope(NOW - n % 1000, sender.to_be_bytes(), salt, 200 + k as usize * 60);
-                            Submission { envelope, known_new: false }
+                            Submission { envelope, known_new: false, source: None }
                         })
                         .collect();
                     let positions: Vec<Position> =

@@ -143,3 +143,38 @@ async fn q36_requests_are_not_logged() {
     let secrets = [id.as_str(), &topic().to_string(), "cd423760", "bloom", "p2p request"];
     assert!(secrets.iter().all(|secret| !log.contains(secret)), "{log}");
 }
+
+/// One peer alone cannot fill an archive that has a cap: it is told, its envelopes are counted, and the relay goes on.
+#[tokio::test]
+async fn a_source_that_would_fill_the_archive_is_refused_and_told() {
+    let mut setup = Setup::default();
+    setup.config["WakuConfig"]["MailServerMaxBytes"] = json!(100_000);
+    let node = setup.start();
+    let client = connect(&node).await;
+    let mut archived = 0;
+    let refused = loop {
+        let envelope = Envelope {
+            expiry: now() + 30,
+            ttl: 30,
+            topic: topic(),
+            data: vec![u8::try_from(archived % 251).unwrap(); 2000].into(),
+            nonce: 0,
+        };
+        let sealed = seal(envelope, POW, Duration::from_secs(5)).await.unwrap();
+        match client.post(&[sealed]).await.unwrap().wait(PATIENCE).await {
+            Ok(()) => archived += 1,
+            Err(Error::Rejected(errors)) => break errors,
+            Err(error) => panic!("{error}"),
+        }
+        assert!(archived < 50, "more than the cap");
+    };
+    assert!((40..50).contains(&archived), "{archived} of 2 kB were archived");
+    assert_eq!(refused.len(), 1);
+    assert_eq!(
+        (refused[0].code, refused[0].description.as_str()),
+        (22, "not archived: over your quota of the day")
+    );
+    let (_, metrics) = node.get("/metrics");
+    let counted = r#"statusd_archive_refused_total{reason="source_quota"} 1"#;
+    assert!(metrics.lines().any(|line| line == counted), "{metrics}");
+}

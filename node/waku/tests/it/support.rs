@@ -74,7 +74,7 @@ impl Setup {
             Mailserver::new(mailserver::Config::default(), &password, history, metrics, clock)
         });
         let writer = self.history.map(|history| {
-            let (writer, task) = Writer::new(history, WriterConfig::default(), Arc::new(Unobserved));
+            let (writer, task) = Writer::new(history, WriterConfig::default(), None, Arc::new(Unobserved));
             tokio::spawn(task);
             writer
         });
