@@ -359,6 +359,7 @@ async fn what_was_there_before_costs_no_quota() {
     let mut stored = 0;
     while writer.submit(NOW, from(1, [stored])).await.await == [Outcome::Stored] {
         stored += 1;
+        assert!(stored < 100, "more than the cap");
     }
     assert!(stored > 40, "{stored} envelopes");
     let again = writer.submit(NOW, from(2, 0..stored)).await.await;
