@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 
 declare -A NEEDS=(
-  [build]="gcc:gcc g++:g++ make:make git:git pkg-config:pkg-config libclang:libclang-dev"
+  [build]="gcc:gcc g++:g++ make:make git:git pkg-config:pkg-config libclang:libclang-dev initdb:postgresql openssl:openssl"
   [cluster]="containerd:containerd runc:runc /usr/lib/cni/ptp:containernetworking-plugins iptables:iptables nft:nftables conntrack:conntrack ip:iproute2 ipset:ipset ethtool:ethtool socat:socat nsenter:util-linux busybox:busybox-static"
   [push]="skopeo:skopeo"
   [docs]="dot:graphviz"
@@ -14,6 +14,8 @@ have() {
   case $1 in
     # Not libclang-cpp, another library.
     libclang) compgen -G '/usr/lib/llvm-*/lib/libclang.so*' >/dev/null || ldconfig -p | grep -qE 'libclang(-[0-9.]+)?\.so' ;;
+    # Debian keeps the server's programs out of PATH, by version.
+    initdb) compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null ;;
     /*) [ -e "$1" ] ;;
     *) command -v "$1" >/dev/null ;;
   esac

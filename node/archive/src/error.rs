@@ -41,6 +41,18 @@ pub enum ArchiveError {
         /// The directory.
         path: PathBuf,
     },
+    /// The database server answers, but cannot be used as things are set up. Nothing in it was changed. Never holds a
+    /// password or an address with one.
+    #[error("WakuConfig.DatabaseConfig.PGConfig.URI: {problem}; {remedy}")]
+    Database {
+        /// What is wrong.
+        problem: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// The database server does not answer, or does not take what is written just now.
+    #[error("the database server is away: {0}")]
+    Away(String),
     /// Stored bytes are not what was written.
     #[error("archive is damaged: {0}")]
     Corrupt(String),
@@ -64,6 +76,8 @@ pub enum Class {
     Space,
     /// Data is lost or unreadable.
     Corruption,
+    /// The database server must come back.
+    Away,
     /// Perhaps transient.
     Io,
     /// The program is stopping.
@@ -75,9 +89,12 @@ impl ArchiveError {
     #[must_use]
     pub fn class(&self) -> Class {
         match self {
-            Self::Foreign { .. } | Self::Absent { .. } | Self::Newer { .. } | Self::Locked { .. } => {
-                Class::Setup
-            }
+            Self::Foreign { .. }
+            | Self::Absent { .. }
+            | Self::Newer { .. }
+            | Self::Locked { .. }
+            | Self::Database { .. } => Class::Setup,
+            Self::Away(_) => Class::Away,
             Self::Full(_) => Class::Space,
             Self::Corrupt(_) => Class::Corruption,
             Self::Io(_) => Class::Io,
@@ -92,6 +109,7 @@ impl ArchiveError {
             Class::Setup => "archive not usable",
             Class::Space => "disk full",
             Class::Corruption => "archive damaged",
+            Class::Away => "database away",
             Class::Io => "archive failure",
             Class::Closed => "shutting down",
         }
@@ -100,6 +118,6 @@ impl ArchiveError {
     /// Whether the same call may succeed later without anybody's hand.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self.class(), Class::Space | Class::Io)
+        matches!(self.class(), Class::Space | Class::Away | Class::Io)
     }
 }

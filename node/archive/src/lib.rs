@@ -18,6 +18,7 @@ pub mod conformance;
 mod error;
 mod history;
 pub mod memory;
+pub mod plan;
 mod quota;
 mod retention;
 mod types;

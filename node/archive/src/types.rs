@@ -59,6 +59,25 @@ impl Position {
         Self { sent, id: EnvelopeId::of(hash) }
     }
 
+    /// The next place; `None` after the last of all.
+    #[must_use]
+    pub fn successor(self) -> Option<Self> {
+        match u128::from_be_bytes(self.id.0).checked_add(1) {
+            Some(next) => Some(Self { sent: self.sent, id: EnvelopeId(next.to_be_bytes()) }),
+            None => self.sent.checked_add(1).map(Self::first_of),
+        }
+    }
+
+    /// The place before; the first of all has itself.
+    #[must_use]
+    pub fn predecessor(self) -> Self {
+        match (u128::from_be_bytes(self.id.0).checked_sub(1), self.sent.checked_sub(1)) {
+            (Some(previous), _) => Self { sent: self.sent, id: EnvelopeId(previous.to_be_bytes()) },
+            (None, Some(before)) => Self::last_of(before),
+            (None, None) => self,
+        }
+    }
+
     /// The place that a wire cursor names.
     #[must_use]
     pub fn of_cursor(cursor: &Cursor) -> Self {
@@ -232,6 +251,17 @@ impl Window {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn successor_and_predecessor_step_over_the_ends_of_a_second() {
+        let last = Position::last_of(5);
+        assert_eq!(last.successor(), Some(Position::first_of(6)));
+        assert_eq!(Position::first_of(6).predecessor(), last);
+        assert_eq!(Position::last_of(u32::MAX).successor(), None);
+        assert_eq!(Position::first_of(0).predecessor(), Position::first_of(0));
+        let some = Position::first_of(9);
+        assert_eq!(some.successor().map(Position::predecessor), Some(some));
+    }
 
     #[test]
     fn v37_a_row_has_the_cursor_that_names_its_position() {

@@ -4,7 +4,7 @@
 //! space, and at most [`Settings::readers`] that read, each for one turn. Must never hold an iterator or snapshot between calls, and never touch a directory that is not its own.
 //! Facts: design of the archive in `docs/decisions/0003-archive-layout.md`; `spec/waku-mailserver.md` §5.3, §5.4.
 //!
-//! Layers, outside in: [`RocksHistory`] (threads), `store` (writing), `read` (reading), `plan` (seeks or scan, pure),
+//! Layers, outside in: [`RocksHistory`] (threads), `store` (writing), `read` (reading),
 //! `directory` (topics of a day), `keys` (layout), `settings` (tuning), `format` (whose directory it is).
 //! Beside them, for people at a command line: `view` (looking beside a writer), `verify`, `backup`.
 
@@ -13,7 +13,6 @@ mod directory;
 mod error;
 mod format;
 mod keys;
-mod plan;
 mod read;
 mod settings;
 mod store;

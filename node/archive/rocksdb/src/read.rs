@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use archive::plan::{self, Way};
 use archive::{ArchiveError, Budget, Filter, HOUR, Page, Position, Query, Row, Stats, TimeRange};
 use bytes::Bytes;
 use rocksdb::{ColumnFamily, DBRawIterator, ReadOptions};
@@ -9,7 +10,6 @@ use waku_wire::Topic;
 
 use crate::error::from_rocks;
 use crate::keys;
-use crate::plan::{self, Way};
 use crate::store::Store;
 
 /// Keys that a seek counts for in a budget.
@@ -136,7 +136,7 @@ impl Store {
     fn start(&self, range: TimeRange, after: Option<Position>) -> Option<Position> {
         let first = Position::first_of(range.from.max(self.floor()));
         let start = match after {
-            Some(after) => first.max(successor(after)?),
+            Some(after) => first.max(after.successor()?),
             None => first,
         };
         (start.sent <= range.to).then_some(start)
@@ -199,7 +199,7 @@ impl Store {
         }
         // Rows of this turn lie before the cut; with none, even the first did not fit beside earlier days' rows.
         let last = turn.page.rows.last().map(|row| row.position);
-        Ok(Some(last.filter(|last| *last >= start).unwrap_or_else(|| predecessor(start))))
+        Ok(Some(last.filter(|last| *last >= start).unwrap_or_else(|| start.predecessor())))
     }
 
     /// Rows that the filter wants, walking the order of time from `start` to second `end` (of one day).
@@ -215,14 +215,14 @@ impl Store {
         let mut passed = None;
         while let Some((position, topic)) = current(&iterator, keys::parse_time)? {
             if turn.keys == 0 || turn.rows == 0 {
-                return Ok(Some(passed.unwrap_or_else(|| predecessor(position))));
+                return Ok(Some(passed.unwrap_or_else(|| position.predecessor())));
             }
             turn.spend(1);
             if query.filter.matches(&topic)
                 && let Some(rlp) = self.fetch(rows_family, position, topic)?
             {
                 if !turn.has_room(rlp.len()) {
-                    return Ok(Some(passed.unwrap_or_else(|| predecessor(position))));
+                    return Ok(Some(passed.unwrap_or_else(|| position.predecessor())));
                 }
                 turn.take(Row { position, topic, rlp });
             }
@@ -340,42 +340,5 @@ fn current<T>(
             Ok(Some(parsed))
         }
         None => iterator.status().map_err(from_rocks).map(|()| None),
-    }
-}
-
-/// The next position after `position`; `None` after the last of all.
-fn successor(position: Position) -> Option<Position> {
-    let number = u128::from_be_bytes(position.id.0);
-    match number.checked_add(1) {
-        Some(next) => Some(Position { sent: position.sent, id: archive::EnvelopeId(next.to_be_bytes()) }),
-        None => position.sent.checked_add(1).map(Position::first_of),
-    }
-}
-
-/// The position before `position`; the first of all has itself.
-fn predecessor(position: Position) -> Position {
-    let number = u128::from_be_bytes(position.id.0);
-    match (number.checked_sub(1), position.sent.checked_sub(1)) {
-        (Some(previous), _) => {
-            Position { sent: position.sent, id: archive::EnvelopeId(previous.to_be_bytes()) }
-        }
-        (None, Some(sent)) => Position::last_of(sent),
-        (None, None) => position,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn successor_and_predecessor_step_over_the_ends_of_a_second() {
-        let last = Position::last_of(5);
-        assert_eq!(successor(last), Some(Position::first_of(6)));
-        assert_eq!(predecessor(Position::first_of(6)), last);
-        assert_eq!(successor(Position::last_of(u32::MAX)), None);
-        assert_eq!(predecessor(Position::first_of(0)), Position::first_of(0));
-        let some = Position::first_of(9);
-        assert_eq!(successor(some).map(predecessor), Some(some));
     }
 }
