@@ -13,6 +13,7 @@
 //! is answered by exactly one completion, as long as its peer is there.
 
 mod bundle;
+mod cost;
 mod deliver;
 mod failure;
 mod judge;

@@ -4,11 +4,13 @@
 
 use std::time::Duration;
 
-use archive::{Filter, Query, TimeRange};
+use archive::{Query, TimeRange};
 use prometheus::core::Collector;
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
 };
+
+use crate::cost::{Cost, kind};
 
 /// The mailserver's counters.
 pub struct Metrics {
@@ -28,6 +30,8 @@ pub struct Metrics {
     archived: IntGaugeVec,
     archived_size: HistogramVec,
     queries: IntCounterVec,
+    looked_at: IntCounterVec,
+    returned: IntCounterVec,
     write: Histogram,
 }
 
@@ -157,6 +161,16 @@ impl Metrics {
                 ),
                 &["filter", "history"],
             ))?,
+            looked_at: make.counters(
+                "statusd_history_keys_scanned_total",
+                "Number of keys of the archive that were looked at for history requests.",
+                "filter",
+            )?,
+            returned: make.counters(
+                "statusd_history_envelopes_sent_total",
+                "Number of envelopes sent in answer to history requests.",
+                "filter",
+            )?,
             write: make.histogram(
                 "statusd_archive_write_duration_seconds",
                 "Time of writing a group of envelopes, durable as configured.",
@@ -194,11 +208,7 @@ impl Metrics {
         if batch {
             self.requests_batched.inc();
         }
-        let filter = match query.filter {
-            Filter::All => "all",
-            Filter::Topics(_) => "topics",
-            Filter::Bloom(_) => "bloom",
-        };
+        let filter = kind(&query.filter);
         let TimeRange { from, to } = query.range;
         self.queries.with_label_values(&[filter, span(to.saturating_sub(from))]).inc();
     }
@@ -207,11 +217,14 @@ impl Metrics {
         self.send_raw_envelope.observe(took.as_secs_f64());
     }
 
-    /// A page was walked to its end (`bytes` of envelopes).
+    /// A page was walked to its end.
     #[expect(clippy::cast_precision_loss, reason = "bytes of a page are far below 2^53")]
-    pub(crate) fn page_processed(&self, bytes: usize, took: Duration) {
+    pub(crate) fn page_processed(&self, query: &Query, cost: &Cost, took: Duration) {
         self.envelopes.inc();
-        self.batch_size.observe(bytes as f64);
+        self.batch_size.observe(cost.bytes as f64);
+        let filter = kind(&query.filter);
+        self.looked_at.with_label_values(&[filter]).inc_by(cost.keys as u64);
+        self.returned.with_label_values(&[filter]).inc_by(cost.envelopes as u64);
         self.bundle_process.observe(took.as_secs_f64());
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use archive::{Budget, History, Row};
+use archive::{Budget, History, Position, Row};
 use bytes::Bytes;
 use enode::NodeId;
 use parking_lot::{Mutex, RwLock};
@@ -13,6 +13,7 @@ use waku_wire::{Completion, Cursor, EnvelopeHash, P2pRequest, RequestId, Symmetr
 use zeroize::Zeroizing;
 
 use crate::bundle::{self, Sizes};
+use crate::cost::Cost;
 use crate::deliver::Deliver;
 use crate::failure::Failure;
 use crate::judge::{self, Accepted};
@@ -93,8 +94,8 @@ pub struct Mailserver {
 #[derive(Default)]
 struct Sent {
     last: Option<Row>,
-    bytes: usize,
-    more: bool,
+    /// Where the page ended before the range did; the next one goes on after it.
+    end: Option<Cursor>,
 }
 
 impl Mailserver {
@@ -179,27 +180,36 @@ impl Mailserver {
 
     async fn send_page(&self, request: Accepted, sink: &impl Deliver) -> Result<Sent, Failure> {
         let begin = Instant::now();
-        let mut sent = Sent::default();
+        let (mut sent, mut cost) = (Sent::default(), Cost::default());
         let mut left = usize::try_from(request.limit).unwrap_or(usize::MAX);
         let mut after = request.after;
         while left > 0 {
+            let asked = Instant::now();
             let turn = self.history.page(request.query.clone(), after, Budget::turn(left)).await?;
+            cost.reading += asked.elapsed();
+            cost.keys += turn.scanned;
             let mut rows = turn.rows;
             rows.retain(|row| self.sizes.fits(row));
             left -= rows.len();
             for bundle in bundle::split(&rows, self.sizes, request.batch) {
                 self.send_bundle(bundle, sink).await?;
-                sent.bytes += bundle.iter().map(|row| row.rlp.len()).sum::<usize>();
+                cost.bytes += bundle.iter().map(|row| row.rlp.len()).sum::<usize>();
             }
+            cost.envelopes += rows.len();
             sent.last = rows.pop().or(sent.last);
             after = turn.next;
-            if after.is_none() {
+            let Some(next) = after else { break };
+            if cost.is_enough() {
+                sent.end = Some(cursor_at(next, sent.last.as_ref()));
                 break;
             }
         }
         // A full page names its end even when nothing is behind it (S92).
-        sent.more = left == 0;
-        self.metrics.page_processed(sent.bytes, begin.elapsed());
+        if left == 0 {
+            sent.end = sent.last.as_ref().map(cursor_of);
+        }
+        cost.log_if_slow(&request.query);
+        self.metrics.page_processed(&request.query, &cost, begin.elapsed());
         Ok(sent)
     }
 
@@ -217,10 +227,25 @@ impl Mailserver {
 }
 
 fn success(request: RequestId, sent: &Sent) -> Completion {
-    let Some(row) = &sent.last else {
-        return Completion::Success { request, last: EnvelopeHash::ZERO, cursor: None };
-    };
-    let last = row.hash();
-    let cursor = sent.more.then(|| Cursor::new(row.position.sent, last));
-    Completion::Success { request, last, cursor }
+    let last = sent.last.as_ref().map_or(EnvelopeHash::ZERO, Row::hash);
+    Completion::Success { request, last, cursor: sent.end }
+}
+
+fn cursor_of(row: &Row) -> Cursor {
+    Cursor::new(row.position.sent, row.hash())
+}
+
+/// The cursor of a position, which the last row that was sent may have. Otherwise no envelope has this one: what counts is
+/// that the next page goes on after it.
+fn cursor_at(position: Position, last: Option<&Row>) -> Cursor {
+    if let Some(row) = last
+        && row.position == position
+    {
+        return cursor_of(row);
+    }
+    let mut hash = EnvelopeHash::ZERO;
+    if let Some(id) = hash.0.first_chunk_mut() {
+        *id = position.id.0;
+    }
+    Cursor::new(position.sent, hash)
 }

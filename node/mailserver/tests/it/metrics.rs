@@ -17,6 +17,7 @@ async fn all_families_by_name_and_type() {
     server.ask(plain(&request())).await;
     server.metrics.stored(120);
     server.metrics.failed(1);
+    server.metrics.refused(&archive::Refusal::Busy);
     let families: Vec<(String, MetricType)> = server
         .registry
         .gather()
@@ -38,7 +39,10 @@ async fn all_families_by_name_and_type() {
         ("mailserver_sent_envelope_batch_size_bytes", MetricType::HISTOGRAM),
         ("mailserver_sync_attempts_total", MetricType::COUNTER),
         ("mailserver_sync_failures_total", MetricType::COUNTER),
+        ("statusd_archive_refused_total", MetricType::COUNTER),
         ("statusd_archive_write_duration_seconds", MetricType::HISTOGRAM),
+        ("statusd_history_envelopes_sent_total", MetricType::COUNTER),
+        ("statusd_history_keys_scanned_total", MetricType::COUNTER),
     ];
     assert_eq!(families, expected.map(|(name, kind)| (name.to_owned(), kind)));
 }

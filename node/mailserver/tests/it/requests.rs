@@ -1,5 +1,6 @@
 //! The rows of `spec/waku-mailserver.md` §9.4 that are the mailserver's, each named.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use archive::conformance::{envelope, sorted};
@@ -355,6 +356,36 @@ async fn pages_of_any_size_together_are_the_whole() {
         let sent: Vec<Bytes> = pages.concat().iter().map(|envelope| envelope.raw().clone()).collect();
         assert!(sent == whole, "limit {limit}");
     }
+}
+
+/// `spec/waku-mailserver.md` §12 Q27: a page that costs too much ends with a cursor, and nothing is left out.
+#[tokio::test]
+async fn q27_a_page_that_costs_too_much_ends_with_a_cursor() {
+    let server = Server::new();
+    let stored = series(10, 50);
+    server.store(&stored).await;
+    server.history.tedious.store(400_000, Ordering::SeqCst);
+    let first = server.ask(plain(&request())).await;
+    assert_eq!(first.envelopes(), stored[..3], "the third turn was too much");
+    assert_eq!(*first.completion(), success(&stored[2], true));
+    let pages = all_pages(&server, request()).await;
+    assert_eq!(pages.concat(), stored);
+    assert_eq!(pages.iter().map(Vec::len).max(), Some(3));
+    assert!(server.metric("statusd_history_keys_scanned_total{filter=\"topics\"}") >= 12.0 * 400_000.0);
+    assert_eq!(server.metric("statusd_history_envelopes_sent_total{filter=\"topics\"}"), 13.0);
+}
+
+#[tokio::test]
+async fn q27_a_costly_page_without_envelopes_has_a_cursor_too() {
+    let server = Server::new();
+    let others: Vec<WireEnvelope> = (0..7).map(|n| envelope(NOW - 100 + n, [9; 4], n, 50)).collect();
+    let wanted = series(2, 50);
+    server.store(&[others, wanted.clone()].concat()).await;
+    server.history.tedious.store(400_000, Ordering::SeqCst);
+    let first = server.ask(plain(&request())).await;
+    let Completion::Success { last, cursor: Some(_), .. } = first.completion() else { panic!("{first:?}") };
+    assert_eq!((first.packets.len(), *last), (0, EnvelopeHash::ZERO));
+    assert_eq!(all_pages(&server, request()).await.concat(), wanted);
 }
 
 #[tokio::test]

@@ -197,6 +197,8 @@ pub(crate) struct Faulty {
     pub(crate) inner: MemoryHistory,
     pub(crate) failure: Mutex<Option<ArchiveError>>,
     pub(crate) turns: AtomicUsize,
+    /// Keys that a turn says to have looked at when it looked at one, when it is not to be an ordinary one.
+    pub(crate) tedious: AtomicUsize,
 }
 
 impl History for Faulty {
@@ -215,7 +217,13 @@ impl History for Faulty {
         self.turns.fetch_add(1, Ordering::SeqCst);
         match self.failure.lock().clone() {
             Some(error) => std::future::ready(Err(error)).boxed(),
-            None => self.inner.page(query, after, budget),
+            None => match self.tedious.load(Ordering::SeqCst) {
+                0 => self.inner.page(query, after, budget),
+                scanned => {
+                    let turn = self.inner.page(query, after, Budget { rows: 1, keys: 1, ..budget });
+                    turn.map(move |page| Ok(Page { scanned, ..page? })).boxed()
+                }
+            },
         }
     }
     fn windows(&self, range: TimeRange) -> BoxFuture<'_, Result<Vec<Window>, ArchiveError>> {
