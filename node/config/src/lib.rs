@@ -40,7 +40,7 @@ pub use explain::{Change, Setting, Shown, changes};
 pub use file::{ClusterConfigFile, ConfigFile, TopicLimitsFile, WakuConfigFile};
 pub use flags::{Flags, Parsed, UsageError, go_bool, parse_command};
 pub use generate::{Generated, generate};
-pub use live::{Advertise, LIVE_FILE_NAME, LiveFile};
+pub use live::{Advertise, LIVE_FILE_NAME, LiveFile, SYNC_INTERVALS};
 pub use load::{LoadError, Loaded, load};
 pub use merge::Warning;
 pub use origin::Origin;

@@ -1,7 +1,7 @@
 //! `live.json`: what may change while the node runs. Written by the operator, watched by the node.
 //! Facts: design §2 "Advertised address", §3 "Addresses".
 
-use std::net::IpAddr;
+use std::{net::IpAddr, ops::RangeInclusive};
 
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +9,9 @@ use crate::ConfigError;
 
 /// Name of the file inside `LiveDir`.
 pub const LIVE_FILE_NAME: &str = "live.json";
+
+/// Seconds that may lie between two rounds of sync: ten to a day.
+pub const SYNC_INTERVALS: RangeInclusive<u32> = 10..=86_400;
 
 /// The content of `live.json`. An absent field is empty; unknown fields are ignored, so that an older node
 /// runs under a newer operator.
@@ -25,6 +28,9 @@ pub struct LiveFile {
     /// skipped with a warning.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sync_peers: Vec<String>,
+    /// Seconds between two rounds of sync with a replica that agreed, one of [`SYNC_INTERVALS`]; five minutes when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sync_interval_seconds: Option<u32>,
 }
 
 /// Where others reach this node.
@@ -45,7 +51,7 @@ impl LiveFile {
     ///
     /// # Errors
     /// [`ConfigError::NotJson`] when the text is not this document, [`ConfigError::Setting`] when the address
-    /// or the port cannot be reached by anybody.
+    /// or the port cannot be reached by anybody, or the interval is out of bounds.
     pub fn parse(file: &str, text: &str) -> Result<Self, ConfigError> {
         let live: Self = serde_json::from_str(text).map_err(|error| ConfigError::NotJson {
             file: format!("config file {file}"),
@@ -66,6 +72,15 @@ impl LiveFile {
                     "give the port under which clients reach the node",
                 ));
             }
+        }
+        if let Some(seconds) = live.sync_interval_seconds
+            && !SYNC_INTERVALS.contains(&seconds)
+        {
+            return Err(ConfigError::setting(
+                "syncIntervalSeconds",
+                format!("{seconds} is not in {} to {}", SYNC_INTERVALS.start(), SYNC_INTERVALS.end()),
+                "take 300, or leave it out",
+            ));
         }
         Ok(live)
     }
@@ -97,12 +112,14 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_can_reach_is_refused() {
+    fn what_cannot_be_meant_is_refused() {
         for (text, named) in [
             (r#"{"advertise":{"address":"0.0.0.0","tcpPort":1}}"#, "advertise.address"),
             (r#"{"advertise":{"address":"224.0.0.1","tcpPort":1}}"#, "advertise.address"),
             (r#"{"advertise":{"address":"192.0.2.1","tcpPort":0}}"#, "advertise.tcpPort"),
             (r#"{"advertise":{"address":"a.example","tcpPort":1}}"#, "config file f"),
+            (r#"{"syncIntervalSeconds":9}"#, "syncIntervalSeconds"),
+            (r#"{"syncIntervalSeconds":86401}"#, "syncIntervalSeconds"),
             ("", "config file f"),
         ] {
             let error = LiveFile::parse("f", text).unwrap_err().to_string();

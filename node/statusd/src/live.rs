@@ -15,6 +15,7 @@ use crate::{
     reload::{self, Reload},
     rpc::Token,
     stop::Hangup,
+    sync,
     watch::DirWatch,
 };
 
@@ -158,6 +159,9 @@ impl Live {
         if live.sync_peers != self.applied.sync_peers {
             let replicas = ids("syncPeers", &live.sync_peers);
             node.change_sync_peers(|peers| peers.live = replicas);
+        }
+        if live.sync_interval_seconds != self.applied.sync_interval_seconds {
+            node.set_sync_period(sync::period(live));
         }
         true
     }

@@ -6,6 +6,7 @@ use std::{
     io,
     path::PathBuf,
     sync::Arc,
+    time::Duration,
 };
 
 use devp2p::{Handle, PeerEvent};
@@ -153,6 +154,13 @@ impl Node {
         change(&mut peers);
         for peer in sync.set_peers(peers.all()) {
             self.p2p.reconnect(&peer);
+        }
+    }
+
+    /// Time between two rounds of sync, from now on.
+    pub(crate) fn set_sync_period(&self, period: Duration) {
+        if let Some(sync) = &self.sync {
+            sync.set_period(period);
         }
     }
 

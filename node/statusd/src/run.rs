@@ -178,7 +178,8 @@ async fn start(loaded: Loaded, source: Source, level: Level, hangup: Hangup) -> 
     let trusted = (ids(&config.trusted_peers), live::ids("trustedPeers", &live_file.trusted_peers));
     let peers = (live_peers.as_slice(), trusted.0.union(&trusted.1).copied().collect());
     let sync_peers = sync::Peers::new(config.mailserver.as_ref(), &live_file);
-    let sync = sync::start(&config, key.node_id(), archive.as_ref(), &sync_peers, &metrics)?;
+    let replicas = (&sync_peers, sync::period(&live_file));
+    let sync = sync::start(&config, key.node_id(), archive.as_ref(), replicas, &metrics)?;
     let protocols = (waku.clone(), sync.clone());
     let (p2p, sequence) = start_p2p(&config, key.clone(), &data_dir, &live_file, peers, protocols)?;
     let server = p2p.clone();

@@ -1,6 +1,6 @@
 //! Replica sync wired: who the replicas are, and what the node says of its history. Facts: design §2 "Replica sync".
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use archive::WriterObserver;
 use enode::NodeId;
@@ -40,10 +40,15 @@ impl Peers {
     }
 }
 
+/// Time between two rounds with a replica that agreed.
+pub(crate) fn period(live_file: &LiveFile) -> Duration {
+    live_file.sync_interval_seconds.map_or(Config::PERIOD, |seconds| Duration::from_secs(seconds.into()))
+}
+
 /// Name, help and value.
 type Figure = (&'static str, &'static str, fn(&HistoryState) -> usize);
 
-/// Replica sync of the node `own`, if it has an archive.
+/// Replica sync of the node `own`, if it has an archive, with these replicas and that time between two rounds.
 ///
 /// # Errors
 /// A metric of the same name is registered already.
@@ -51,7 +56,7 @@ pub(crate) fn start(
     config: &NodeConfig,
     own: NodeId,
     archive: Option<&Archive>,
-    peers: &Peers,
+    (peers, period): (&Peers, Duration),
     metrics: &Metrics,
 ) -> Result<Option<Arc<ReplicaSync>>, ExitError> {
     let (Some(archive), Some(settings), Some(waku)) = (archive, &config.mailserver, &config.waku) else {
@@ -71,7 +76,7 @@ pub(crate) fn start(
     let sync = ReplicaSync::new(
         own,
         site,
-        Config::new(settings.sync_timeout),
+        Config { period, ..Config::new(settings.sync_timeout) },
         peers.all(),
         replica_sync::Metrics::new(metrics.registry())?,
         Box::new(move |failed| counted.sync_round(failed)),

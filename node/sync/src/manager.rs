@@ -11,6 +11,7 @@ use devp2p::{Capability, Peer, Protocol, ProtocolError};
 use enode::NodeId;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use crate::{
     CODES, HistoryState, Metrics, Quota, QuotaConfig, Report, Site, SyncError, progress::Progress, session,
@@ -19,7 +20,7 @@ use crate::{
 /// When there are rounds, and what a peer may add.
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
-    /// Between two rounds with a replica that agreed.
+    /// Between two rounds with a replica that agreed, at first; see [`ReplicaSync::set_period`].
     pub period: Duration,
     /// After a round that was not complete, or did not reach the start.
     pub retry: Duration,
@@ -30,15 +31,13 @@ pub struct Config {
 }
 
 impl Config {
-    /// Every five minutes; after half a minute when there is more to do.
+    /// The period, when nobody says another.
+    pub const PERIOD: Duration = Duration::from_mins(5);
+
+    /// Every [`Self::PERIOD`]; after half a minute when there is more to do.
     #[must_use]
     pub fn new(timeout: Duration) -> Self {
-        Self {
-            period: Duration::from_mins(5),
-            retry: Duration::from_secs(30),
-            quota: QuotaConfig::default(),
-            timeout,
-        }
+        Self { period: Self::PERIOD, retry: Duration::from_secs(30), quota: QuotaConfig::default(), timeout }
     }
 }
 
@@ -59,6 +58,7 @@ pub(crate) struct Shared {
     /// Quotas outlive sessions, and a peer that is taken off the list and put on it again.
     quotas: Mutex<HashMap<NodeId, Arc<Quota>>>,
     peers: Mutex<HashSet<NodeId>>,
+    pub(crate) period: watch::Sender<Duration>,
     progress: Mutex<Progress>,
     metrics: Metrics,
     on_round: OnRound,
@@ -82,6 +82,7 @@ impl ReplicaSync {
             config,
             quotas: Mutex::default(),
             peers: Mutex::default(),
+            period: watch::Sender::new(config.period),
             progress: Mutex::new(progress),
             metrics,
             on_round,
@@ -99,6 +100,11 @@ impl ReplicaSync {
         let changed = known.symmetric_difference(&peers).copied().collect();
         *known = peers;
         changed
+    }
+
+    /// Time between two rounds with a replica that agreed, from now on: also of a session that waits for the next one.
+    pub fn set_period(&self, period: Duration) {
+        self.shared.period.send_replace(period);
     }
 
     /// Whether history is complete.

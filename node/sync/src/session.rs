@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use devp2p::{Lane, Peer, PeerSender, ProtocolError};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::{Gone, Report, SyncError, Wire, initiate, manager::Shared, respond};
 
@@ -42,13 +42,28 @@ pub(crate) async fn run(sync: Arc<Shared>, peer: Peer) -> Result<(), ProtocolErr
             sleep(PAUSE).await;
             continue;
         }
-        let pause = if done { sync.config.period } else { sync.config.retry };
         tokio::select! {
-            () = sleep(pause) => {}
+            () = pause(&sync, done) => {}
             packet = wire.recv() => return match packet {
                 Ok(_) => Err(ProtocolError::breach("replica sync: a message outside a round")),
                 Err(Gone) => Ok(()),
             },
+        }
+    }
+}
+
+/// Waits until the next round is due, by the period of then.
+async fn pause(sync: &Shared, done: bool) {
+    if !done {
+        return sleep(sync.config.retry).await;
+    }
+    let (ended, mut period) = (Instant::now(), sync.period.subscribe());
+    loop {
+        let next = ended + *period.borrow_and_update();
+        tokio::select! {
+            () = sleep_until(next) => return,
+            // The sender lives as long as `sync`.
+            _ = period.changed() => {}
         }
     }
 }

@@ -86,6 +86,13 @@ async fn an_empty_replica_refills_from_another_while_there_is_traffic_and_both_s
         assert_ne!(metric(node, "mailserver_sync_attempts_total").unwrap(), "0");
         assert_eq!(status(node).archive.unwrap().envelopes, 300 + u64::from(live));
     }
+    // Another interval counts at once: without it, the next round is minutes away.
+    let rounds = || metric(&full, "mailserver_sync_attempts_total").unwrap().parse::<u32>().unwrap();
+    let before = rounds();
+    one.write_live(&json!({"syncPeers": [empty.enode()], "syncIntervalSeconds": 10}));
+    let peers = json!([full.enode()]);
+    two.write_live(&json!({"staticPeers": peers, "syncPeers": peers, "syncIntervalSeconds": 10}));
+    until("two more rounds", Duration::from_secs(60), || (rounds() >= before + 2).then_some(()));
 }
 
 #[test]
