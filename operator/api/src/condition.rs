@@ -1,6 +1,6 @@
 //! Condition types and reasons: a fixed, documented set. Facts: design §3 (Conditions); `spec/operators.md` §5.9 (kstatus).
 //!
-//! `Ready` is always present. `Reconciling`, `Stalled`, `Degraded` and `Paused` are there only while true.
+//! `Ready` is always present. `HistoryComplete` is there with mode Mailserver, `Reconciling`, `Stalled`, `Degraded` and `Paused` are there only while true.
 
 /// Condition types.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -18,6 +18,8 @@ pub enum ConditionType {
     CanaryPassing,
     /// Each volume is bound and takes writes.
     StorageReady,
+    /// Each node keeps what its replicas keep.
+    HistoryComplete,
     /// The nodes run, and something that users notice is wrong.
     Degraded,
     /// `spec.paused` is true: nothing is changed.
@@ -26,13 +28,14 @@ pub enum ConditionType {
 
 impl ConditionType {
     /// All, in the order in which they are listed in status.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Ready,
         Self::Reconciling,
         Self::Stalled,
         Self::ExternalAddressesReady,
         Self::CanaryPassing,
         Self::StorageReady,
+        Self::HistoryComplete,
         Self::Degraded,
         Self::Paused,
     ];
@@ -47,6 +50,7 @@ impl ConditionType {
             Self::ExternalAddressesReady => "ExternalAddressesReady",
             Self::CanaryPassing => "CanaryPassing",
             Self::StorageReady => "StorageReady",
+            Self::HistoryComplete => "HistoryComplete",
             Self::Degraded => "Degraded",
             Self::Paused => "Paused",
         }
@@ -69,6 +73,9 @@ impl ConditionType {
             Self::ExternalAddressesReady => "Each node has the address that it advertises.",
             Self::CanaryPassing => "The last canary passed against each node.",
             Self::StorageReady => "Each volume is bound and takes writes.",
+            Self::HistoryComplete => {
+                "Each node keeps what its replicas keep, as far as it knows. Only with mode Mailserver."
+            }
             Self::Degraded => {
                 "True when the nodes run and something that users notice is wrong; otherwise absent."
             }
@@ -134,6 +141,14 @@ pub enum Reason {
     VolumeLost,
     /// A node cannot write to its archive.
     ArchiveNotWritable,
+    /// Each node has compared its history with a replica's since it started, or has no replica.
+    HistoryCompared,
+    /// A node has found no replica to compare its history with, and does not wait for one any longer.
+    HistoryAssumed,
+    /// A node has not yet compared its history with a replica's since it started.
+    HistorySyncing,
+    /// It is not known yet whether each node's history is complete.
+    HistoryPending,
     /// `metrics.serviceMonitor.policy` is Always and the cluster has not the API.
     ServiceMonitorApiMissing,
     /// A key was generated for a node (Event).
@@ -146,7 +161,7 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 35] = [
         Self::AllReady,
         Self::Suspended,
         Self::ScaledToZero,
@@ -174,6 +189,10 @@ impl Reason {
         Self::VolumePending,
         Self::VolumeLost,
         Self::ArchiveNotWritable,
+        Self::HistoryCompared,
+        Self::HistoryAssumed,
+        Self::HistorySyncing,
+        Self::HistoryPending,
         Self::ServiceMonitorApiMissing,
         Self::IdentityCreated,
         Self::AddressChanged,
@@ -237,6 +256,23 @@ impl Reason {
             Self::VolumePending => ("VolumePending", "At least one volume is not bound yet."),
             Self::VolumeLost => ("VolumeLost", "A volume is gone from under its claim."),
             Self::ArchiveNotWritable => ("ArchiveNotWritable", "A node cannot write to its archive."),
+            Self::HistoryCompared => (
+                "HistoryCompared",
+                "Each node has compared its history with a replica's since it started, and has what it missed; or it \
+                 has no replica.",
+            ),
+            Self::HistoryAssumed => (
+                "HistoryAssumed",
+                "A node found no replica to compare its history with in time, and serves what it has.",
+            ),
+            Self::HistorySyncing => (
+                "HistorySyncing",
+                "A node has not yet compared its history with a replica's since it started: what it missed may be \
+                 missing in its answers. It takes a minute when little is missing.",
+            ),
+            Self::HistoryPending => {
+                ("HistoryPending", "It is not known yet whether each node's history is complete.")
+            }
             Self::ServiceMonitorApiMissing => (
                 "ServiceMonitorApiMissing",
                 "metrics.serviceMonitor.policy is Always and the cluster has not the API monitoring.coreos.com/v1.",

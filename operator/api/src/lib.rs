@@ -21,7 +21,7 @@ mod status;
 mod storage;
 
 pub use crd::{MAX_NAME_LENGTH, NAME_MESSAGE, crd};
-pub use mailserver::{DEFAULT_MAIL_PASSWORD, Mailserver, MailserverRetention};
+pub use mailserver::{DEFAULT_MAIL_PASSWORD, Mailserver, MailserverRetention, MailserverSync};
 pub use network::{Network, StaticPeer};
 pub use p2p::{Advertise, AdvertisedAddress, Exposure, ExposureType, LoadBalancer, P2p};
 pub use pod::PodSettings;

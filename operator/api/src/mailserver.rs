@@ -1,5 +1,6 @@
 //! History settings. Facts: design §3; `spec/operations.md` §1.5.
 
+use kube_derive::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +20,37 @@ pub struct Mailserver {
     /// How much is kept.
     #[serde(default)]
     pub retention: MailserverRetention,
+    /// How replicas give each other what they miss.
+    #[serde(default)]
+    pub sync: MailserverSync,
+}
+
+/// Replica sync: mailservers compare what they keep, and give each other what is missing. The replicas of a StatusNode
+/// always do. Changed without restart.
+#[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(crates(kube_core = "::kube_core"))]
+pub struct MailserverSync {
+    /// Time between two rounds with a replica that has nothing new to give, 10s to 24h. They sync on connect too.
+    #[serde(default = "default_sync_interval")]
+    #[schemars(length(max = 8), pattern("^[1-9][0-9]{0,4}(s|m|h)$"))]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('10s') && duration(self) <= duration('24h')").message("must be 10s to 24h"))]
+    pub interval: String,
+    /// Enodes of mailservers that are no replicas of this StatusNode, with which each replica syncs. They are dialled
+    /// as static peers, and must name the replicas as their own sync peers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(max = 512), pattern("^enode://[0-9a-fA-F]{128}@")))]
+    pub peers: Vec<String>,
+}
+
+fn default_sync_interval() -> String {
+    "5m".to_owned()
+}
+
+impl Default for MailserverSync {
+    fn default() -> Self {
+        Self { interval: default_sync_interval(), peers: Vec::new() }
+    }
 }
 
 /// How much history is kept. The older goes first when either bound is reached.

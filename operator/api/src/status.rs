@@ -76,6 +76,9 @@ pub struct NodeEntry {
     /// Verdict of the last canary; absent before the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canary: Option<CanaryState>,
+    /// Whether it says that it keeps what its replicas keep; absent before its first word, and without history.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history_complete: Option<bool>,
     /// Image that its pod runs, once that is ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,

@@ -17,7 +17,7 @@ use std::{
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use rand::Rng;
-use statusnode_plan::{CanaryFacts, NodeFacts, Observed, Ordinal};
+use statusnode_plan::{CanaryFacts, HistoryFacts, NodeFacts, Observed, Ordinal};
 use tokio::{
     sync::Semaphore,
     task::AbortHandle,
@@ -146,7 +146,13 @@ impl Prober {
         match self.0.http.status(target.status_address).await {
             Ok(status) => {
                 self.count("status", "ok");
-                let facts = NodeFacts { archive_writable: status.archive.map(|archive| archive.writable) };
+                let facts = NodeFacts {
+                    archive_writable: status.archive.map(|archive| archive.writable),
+                    history: status.history.map(|history| HistoryFacts {
+                        complete: history.complete,
+                        agreed: history.agreed_to.is_some(),
+                    }),
+                };
                 self.keep(key, ordinal, target, |probe| {
                     let changed = probe.facts.as_ref() != Some(&facts);
                     probe.facts = Some(facts);

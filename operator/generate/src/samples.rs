@@ -10,7 +10,7 @@ use kube_core::ObjectMeta;
 use serde_json::{Value, json};
 use statusnode_api::{
     AccessPeer, Advertise, AdvertisedAddress, Canary, Exposure, ExposureType, Identity, IdentityKey,
-    ImagePullPolicy, LoadBalancer, Mailserver, MailserverRetention, Metrics, Mode, Network,
+    ImagePullPolicy, LoadBalancer, Mailserver, MailserverRetention, MailserverSync, Metrics, Mode, Network,
     NetworkPolicySettings, P2p, PodDisruptionBudgetSettings, PodSettings, Retention, RetentionPolicy, Rpc,
     SecretKeyRef, ServiceMonitor, ServiceMonitorPolicy, StaticPeer, StatusNode, StatusNodeSpec, Storage,
     Switch, Update, UpdateStrategy, WhenGone,
@@ -82,9 +82,10 @@ fn spec(mode: Mode) -> StatusNodeSpec {
 
 fn everything() -> StatusNodeSpec {
     let enode = |digit: &str, host: &str| format!("enode://{}@{host}:30303", digit.repeat(128 / digit.len()));
-    // Points of the curve: the keys 1 and 2 (SEC 2, the generator and its double).
+    // Points of the curve: the keys 1, 2 and 3 (SEC 2, the generator, its double, its triple).
     let one = "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798483ada7726a3c4655da4fbfc0e1108a8fd17b448a68554199c47d08ffb10d4b8";
     let two = "c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee51ae168fea63dc339a3c58419466ceaeef7f632653266d0e1236431a950cfe52a";
+    let three = "f9308a019258c31049344f85f89d5229b531c845836f99b08601f113bce036f9388f7b0f632de8140fe337e62a37f3566500a99934c2231b6cb9fd7584b8e672";
     let labels = |key: &str, value: &str| BTreeMap::from([(key.to_owned(), value.to_owned())]);
     let selector = |key: &str, value: &str| {
         Some(LabelSelector { match_labels: Some(labels(key, value)), ..LabelSelector::default() })
@@ -153,6 +154,7 @@ fn everything() -> StatusNodeSpec {
         mailserver: Some(Mailserver {
             password_secret_key_ref: Some(secret("mail-password", "password")),
             retention: MailserverRetention { max_age: "720h".to_owned(), max_size: Some("40Gi".to_owned()) },
+            sync: MailserverSync { interval: "5m".to_owned(), peers: vec![enode(three, "192.0.2.13")] },
         }),
         storage: Some(Storage { size: "50Gi".to_owned(), storage_class_name: Some("standard".to_owned()) }),
         retention: Retention {

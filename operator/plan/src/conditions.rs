@@ -4,6 +4,7 @@
 mod canary_passing;
 mod degraded;
 mod external_addresses;
+mod history_complete;
 mod paused;
 mod pod_trouble;
 mod ready;
@@ -54,9 +55,11 @@ pub(crate) fn all(world: &World<'_>, rollout: &Rollout) -> Vec<(ConditionType, O
     let external = external_addresses::external_addresses(world);
     let canary = canary_passing::canary_passing(world);
     let storage = storage_ready::storage_ready(world);
+    let history = history_complete::history_complete(world);
     let ready = ready::ready(world, rollout, stalled.as_ref());
     let reconciling = reconciling::reconciling(&ready, stalled.as_ref());
-    let degraded = degraded::degraded(world, &ready, [&external, &canary, &storage]);
+    let degraded =
+        degraded::degraded(world, &ready, [Some(&external), Some(&canary), Some(&storage), history.as_ref()]);
     let present = [
         (ConditionType::Ready, Some(ready)),
         (ConditionType::Reconciling, reconciling),
@@ -64,6 +67,7 @@ pub(crate) fn all(world: &World<'_>, rollout: &Rollout) -> Vec<(ConditionType, O
         (ConditionType::ExternalAddressesReady, Some(external)),
         (ConditionType::CanaryPassing, Some(canary)),
         (ConditionType::StorageReady, Some(storage)),
+        (ConditionType::HistoryComplete, history),
         (ConditionType::Degraded, degraded),
     ];
     present.into_iter().filter_map(|(type_, outcome)| Some((type_, outcome?))).collect()

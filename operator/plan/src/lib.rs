@@ -30,8 +30,8 @@ pub use action::{Deletion, Entropy, EventIntent, Object, ObjectKind, Plan, PodTo
 pub use identity::secrets_to_read;
 pub use names::Ordinal;
 pub use observed::{
-    CanaryFacts, Environment, Failure, NodeFacts, Objects, Observed, OperatorPods, RESYNC, RESYNC_GOING,
-    SecretView, Stranger,
+    CanaryFacts, Environment, Failure, HistoryFacts, NodeFacts, Objects, Observed, OperatorPods, RESYNC,
+    RESYNC_GOING, SecretView, Stranger,
 };
 
 use statusnode_api::StatusNodeStatus;

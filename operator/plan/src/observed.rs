@@ -115,6 +115,17 @@ pub struct Failure {
 pub struct NodeFacts {
     /// Whether the archive takes durable writes; `None` without an archive.
     pub archive_writable: Option<bool>,
+    /// Whether it keeps what its replicas keep; `None` without an archive.
+    pub history: Option<HistoryFacts>,
+}
+
+/// What a node says of its history.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct HistoryFacts {
+    /// Nothing that a replica has is missing, as far as the node knows.
+    pub complete: bool,
+    /// Because a replica agreed, not only because there is none or none agreed in time.
+    pub agreed: bool,
 }
 
 /// What the last canary against a node came to.

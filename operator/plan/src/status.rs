@@ -111,6 +111,7 @@ fn entry(settings: &Settings<'_>, replica: &Replica<'_>) -> NodeEntry {
         external: replica.external().cloned(),
         ready: replica.ready_since().is_some(),
         canary: replica.canary_state(),
+        history_complete: replica.history_complete(),
         image: replica.pod.filter(|_| replica.ready_since().is_some()).and_then(|pod| {
             pod.spec.as_ref()?.containers.iter().find(|c| c.name == CONTAINER)?.image.clone()
         }),

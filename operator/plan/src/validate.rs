@@ -10,7 +10,7 @@ use std::{
 
 use enode::EnodeUrl;
 use kube_core::ResourceExt as _;
-use node_config::Cidr;
+use node_config::{Cidr, SYNC_INTERVALS};
 use statusnode_api::{
     AccessPeer, ExposureType, MAX_NAME_LENGTH, Mode, SecretKeyRef, StatusNode, StatusNodeSpec,
 };
@@ -96,6 +96,10 @@ pub struct History {
     pub max_bytes: u64,
     /// The password's Secret; the public constant if `None`.
     pub password: Option<SecretKeyRef>,
+    /// Seconds between two rounds of replica sync.
+    pub sync_interval: u32,
+    /// Mailservers to sync with besides the other replicas, as written.
+    pub sync_peers: Vec<String>,
 }
 
 const DEFAULT_VOLUME: u64 = 20 << 30;
@@ -405,7 +409,15 @@ impl Check {
                 "must be smaller than storage.size: the store needs room to compact",
             );
         }
+        self.enodes("spec.mailserver.sync.peers", &mailserver.sync.peers);
+        let field = "spec.mailserver.sync.interval";
+        let sync_interval = u32::try_from(self.seconds(field, &mailserver.sync.interval)).unwrap_or(u32::MAX);
+        if sync_interval > 0 && !SYNC_INTERVALS.contains(&sync_interval) {
+            self.error(field, "must be 10s to 24h");
+        }
         Some(History {
+            sync_interval,
+            sync_peers: mailserver.sync.peers,
             max_age: self.seconds("spec.mailserver.retention.maxAge", &mailserver.retention.max_age),
             max_bytes,
             password: mailserver.password_secret_key_ref,

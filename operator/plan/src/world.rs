@@ -19,7 +19,7 @@ use statusnode_api::{
 };
 
 use crate::{
-    CanaryFacts, Entropy, ObjectKind, Observed, Ordinal, SecretView,
+    CanaryFacts, Entropy, HistoryFacts, ObjectKind, Observed, Ordinal, SecretView,
     identity::{self, Identity},
     names::{self, Claim},
     validate::{self, Settings},
@@ -53,6 +53,8 @@ pub(crate) struct Replica<'a> {
     pub(crate) pod: Option<&'a Pod>,
     pub(crate) before: Option<&'a NodeEntry>,
     pub(crate) canary: Option<&'a CanaryFacts>,
+    /// What the node says of its history.
+    pub(crate) history: Option<HistoryFacts>,
 }
 
 /// The address that a replica advertises.
@@ -223,6 +225,7 @@ impl<'a> Replica<'a> {
             pod: observed.objects.pods.get(&names::pod(&settings.name, ordinal)).map(AsRef::as_ref),
             before,
             canary: observed.canaries.get(&ordinal),
+            history: observed.facts.get(&ordinal).and_then(|facts| facts.history),
         }
     }
 
@@ -269,6 +272,19 @@ impl<'a> Replica<'a> {
         };
         let before = || self.before.filter(|_| self.is_unheard())?.canary;
         self.canary.map(state).or_else(before)
+    }
+
+    /// Whether the node keeps what its replicas keep; before its first word, what the status says.
+    pub(crate) fn history_complete(&self) -> Option<bool> {
+        let before = || self.before.filter(|_| self.has_history_unheard())?.history_complete;
+        self.history.map(|history| history.complete).or_else(before)
+    }
+
+    /// As [`Self::is_unheard`], of its history.
+    pub(crate) fn has_history_unheard(&self) -> bool {
+        self.history.is_none()
+            && self.pod.is_some()
+            && self.before.is_some_and(|before| before.history_complete.is_some())
     }
 
     /// Whether the status says what a canary came to, and no canary was heard of: the operator is new. What its

@@ -1,4 +1,4 @@
-//! What a node applies without restart: its address and its peers.
+//! What a node applies without restart: its address, its peers, and with whom it syncs.
 
 use enode::EnodeUrl;
 use jiff::{SignedDuration, Timestamp};
@@ -20,7 +20,7 @@ const CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(30);
 /// The ConfigMap of `replica`.
 ///
 /// The other replicas are static peers under their cluster addresses: stable for the life of their Services, whoever
-/// restarts, and without a way out of the cluster and back.
+/// restarts, and without a way out of the cluster and back. With history they are the replicas to sync with too.
 pub(crate) fn live_config(world: &World<'_>, replica: &Replica<'_>) -> Object {
     let settings = world.settings;
     let name = names::live(&settings.name, replica.ordinal);
@@ -73,9 +73,20 @@ pub(crate) fn touch(world: &World<'_>, replica: &Replica<'_>) -> Option<PodTouch
 fn text(world: &World<'_>, replica: &Replica<'_>) -> String {
     let settings = world.settings;
     let siblings = world.replicas.iter().filter(|other| other.ordinal != replica.ordinal);
-    let mut static_peers: Vec<String> =
+    let siblings: Vec<String> =
         siblings.filter_map(|other| other.internal_enode(settings.ports.service)).collect();
-    static_peers.extend(settings.static_peers.iter().filter(|peer| !is(peer, replica)).cloned());
+    let others = |peers: &[String]| -> Vec<String> {
+        siblings.iter().chain(peers.iter().filter(|peer| !is(peer, replica))).cloned().collect()
+    };
+    // Sync does not dial.
+    let mut static_peers = others(&settings.static_peers);
+    let mut sync_peers = Vec::new();
+    if let Some(history) = &settings.history {
+        sync_peers = others(&history.sync_peers);
+        let missing = sync_peers.iter().filter(|peer| !static_peers.contains(peer)).cloned();
+        static_peers.extend(missing.collect::<Vec<_>>());
+    }
+    let interval = settings.history.as_ref().map(|history| history.sync_interval);
     let advertise = replica.external().and_then(|external| {
         Some(Advertise {
             address: external.address.parse().ok()?,
@@ -87,7 +98,8 @@ fn text(world: &World<'_>, replica: &Replica<'_>) -> String {
         advertise,
         static_peers,
         trusted_peers: settings.spec.network.trusted_peers.clone(),
-        ..LiveFile::default()
+        sync_interval_seconds: interval.filter(|_| !sync_peers.is_empty()),
+        sync_peers,
     };
     serde_json::to_string(&file).unwrap_or_default()
 }

@@ -8,11 +8,11 @@ use statusnode_api::{
 use super::Outcome;
 use crate::world::World;
 
-pub(super) fn degraded(world: &World<'_>, ready: &Outcome, others: [&Outcome; 3]) -> Option<Outcome> {
+pub(super) fn degraded(world: &World<'_>, ready: &Outcome, others: [Option<&Outcome>; 4]) -> Option<Outcome> {
     if ready.verdict != Verdict::True || !world.runs_pods() {
         return None;
     }
-    if let Some(fault) = others.into_iter().find(|other| other.verdict == Verdict::False) {
+    if let Some(fault) = others.into_iter().flatten().find(|other| other.verdict == Verdict::False) {
         return Some(fault.turned(Verdict::True));
     }
     let wanted = world.settings.spec.metrics.service_monitor.policy == ServiceMonitorPolicy::Always;

@@ -21,10 +21,10 @@ use k8s_openapi::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use statusnode_api::{StatusNode, StatusNodeStatus};
+use statusnode_api::{Mode, StatusNode, StatusNodeStatus};
 use statusnode_plan::{
-    CanaryFacts, Entropy, Environment, Object, ObjectKind, Objects, Observed, OperatorPods, Ordinal, Plan,
-    SecretView, Step, names, plan, secrets_to_read,
+    CanaryFacts, Entropy, Environment, HistoryFacts, NodeFacts, Object, ObjectKind, Objects, Observed,
+    OperatorPods, Ordinal, Plan, SecretView, Step, names, plan, secrets_to_read,
 };
 use zeroize::Zeroizing;
 
@@ -192,6 +192,7 @@ impl Cluster {
         self.bind_volumes();
         self.run_pods();
         self.pass_canaries();
+        self.compare_histories();
         self.settle();
         self
     }
@@ -448,6 +449,20 @@ impl Cluster {
         let message = if passing { String::new() } else { "no envelopes".to_owned() };
         let facts = CanaryFacts { at: self.observed.now, passing, message };
         self.observed.canaries.insert(ordinal(index), facts);
+    }
+
+    /// Each node with history has agreed with a replica, or has none.
+    pub fn compare_histories(&mut self) {
+        let spec = &self.observed.node.spec;
+        let (replicas, keeps) = (spec.replicas, spec.mode == Mode::Mailserver);
+        for index in (0..replicas).filter(|_| keeps) {
+            self.history(index.into(), Some(HistoryFacts { complete: true, agreed: replicas > 1 }));
+        }
+    }
+
+    pub fn history(&mut self, index: i64, history: Option<HistoryFacts>) {
+        let facts = NodeFacts { archive_writable: Some(true), history };
+        self.observed.facts.insert(ordinal(index), facts);
     }
 
     // --- what is asked of it ---

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use statusnode_api::condition::{ConditionType, Reason};
-use statusnode_plan::NodeFacts;
+use statusnode_plan::{HistoryFacts, NodeFacts};
 
 use crate::cluster::{Cluster, ordinal};
 
@@ -62,12 +62,13 @@ fn ready_truth_table() {
 #[test]
 fn degraded_truth_table() {
     type Fault = fn(&mut Cluster);
-    let faults: [(&str, Fault, &str, &str); 5] = [
+    let faults: [(&str, Fault, &str, &str); 6] = [
         ("none", |_| {}, "", ""),
         ("address", |c| c.balancer(1, Vec::new()), "ExternalAddressesReady", "PartiallyAssigned"),
         ("canary", |c| c.canary(1, false), "CanaryPassing", "CanaryFailed"),
         ("volume", lose_volume, "StorageReady", "VolumeLost"),
         ("archive", stop_archive, "StorageReady", "ArchiveNotWritable"),
+        ("history", |c| c.history(1, WAITING), "HistoryComplete", "HistorySyncing"),
     ];
     for (name, fault, condition, reason) in faults {
         let mut cluster = Cluster::with(2, "");
@@ -85,8 +86,78 @@ fn degraded_truth_table() {
     }
 }
 
+const WAITING: Option<HistoryFacts> = Some(HistoryFacts { complete: false, agreed: false });
+const ASSUMED: Option<HistoryFacts> = Some(HistoryFacts { complete: true, agreed: false });
+const COMPARED: Option<HistoryFacts> = Some(HistoryFacts { complete: true, agreed: true });
+
+/// What two nodes say of their history × whether both were complete once.
+#[test]
+fn history_truth_table() {
+    // first node, second node → the condition when coming up, and later
+    let table = [
+        (None, None, "Unknown HistoryPending", "True HistoryCompared"),
+        (COMPARED, None, "Unknown HistoryPending", "True HistoryCompared"),
+        (WAITING, None, "Unknown HistoryPending", "True HistoryCompared"),
+        (WAITING, COMPARED, "Unknown HistoryPending", "False HistorySyncing"),
+        (WAITING, WAITING, "Unknown HistoryPending", "False HistorySyncing"),
+        (ASSUMED, COMPARED, "True HistoryAssumed", "True HistoryAssumed"),
+        (COMPARED, COMPARED, "True HistoryCompared", "True HistoryCompared"),
+    ];
+    for (first, second, coming_up, later) in table {
+        let row = format!("{first:?}, {second:?}");
+        let mut cluster = Cluster::with(2, "");
+        cluster.settle();
+        cluster.run_pods();
+        cluster.history(0, first);
+        cluster.history(1, second);
+        cluster.settle();
+        assert_eq!(cluster.condition("HistoryComplete"), coming_up, "{row}");
+        let said: Vec<_> = [first, second].map(|facts| facts.map(|history| history.complete)).into();
+        let entries = |cluster: &Cluster| -> Vec<_> {
+            cluster.status().nodes.iter().map(|node| node.history_complete).collect()
+        };
+        assert_eq!(entries(&cluster), said, "{row}");
+
+        let mut cluster = Cluster::with(2, "");
+        cluster.bring_up();
+        assert_eq!(cluster.condition("HistoryComplete"), "True HistoryCompared");
+        cluster.history(0, first);
+        cluster.history(1, second);
+        cluster.settle();
+        // As long as one has not been heard of, what was found before stands.
+        assert_eq!(cluster.condition("HistoryComplete"), later, "{row}");
+        let stands: Vec<_> = said.into_iter().map(|complete| complete.or(Some(true))).collect();
+        assert_eq!(entries(&cluster), stands, "{row}");
+        // And back.
+        cluster.compare_histories();
+        cluster.settle();
+        assert_eq!(cluster.condition("HistoryComplete"), "True HistoryCompared", "{row}");
+        assert_eq!(cluster.condition("Degraded"), "", "{row}");
+    }
+}
+
+#[test]
+fn history_of_one_node_of_none_and_of_a_relay() {
+    let mut cluster = Cluster::with(1, "");
+    cluster.bring_up();
+    assert_eq!(cluster.condition("HistoryComplete"), "True HistoryCompared", "it has no replica");
+    cluster.edit(|node| node.spec.suspend = true);
+    cluster.settle();
+    assert_eq!(cluster.condition("HistoryComplete"), "Unknown HistoryPending");
+    let url = format!("enode://{}@192.0.2.9:30303", crate::cluster::key(9).public_key());
+    let mut cluster = Cluster::with(1, &format!(", mailserver: {{sync: {{peers: [\"{url}\"]}}}}"));
+    cluster.bring_up();
+    assert_eq!(cluster.condition("HistoryComplete"), "True HistoryAssumed", "nobody agreed");
+    let mut relay = Cluster::new(include_str!("../../../../manifests/samples/relay.yaml"));
+    relay.settle();
+    assert_eq!(relay.condition("HistoryComplete"), "");
+}
+
 fn stop_archive(cluster: &mut Cluster) {
-    cluster.observed.facts.insert(ordinal(0), NodeFacts { archive_writable: Some(false) });
+    cluster
+        .observed
+        .facts
+        .insert(ordinal(0), NodeFacts { archive_writable: Some(false), ..NodeFacts::default() });
 }
 
 fn lose_volume(cluster: &mut Cluster) {
@@ -110,6 +181,7 @@ fn canary_and_storage_before_they_can_be_known() {
     let mut cluster = Cluster::with(2, "");
     cluster.settle();
     assert_eq!(cluster.condition("CanaryPassing"), "Unknown CanaryPending");
+    assert_eq!(cluster.condition("HistoryComplete"), "Unknown HistoryPending");
     assert_eq!(cluster.condition("StorageReady"), "False VolumePending");
     assert_eq!(cluster.condition("Degraded"), "", "coming up is no fault");
     cluster.canary(0, true);
@@ -132,7 +204,7 @@ fn a_new_operator_repeats_what_its_forerunner_found() {
         let mut cluster = Cluster::with(2, "");
         cluster.bring_up();
         cluster.canary(1, passing);
-        let stuck = NodeFacts { archive_writable: Some(passing) };
+        let stuck = NodeFacts { archive_writable: Some(passing), history: COMPARED };
         cluster.observed.facts.insert(ordinal(0), stuck);
         cluster.settle();
         let before = cluster.status();
@@ -147,8 +219,7 @@ fn a_new_operator_repeats_what_its_forerunner_found() {
         cluster.canary(0, true);
         cluster.canary(1, true);
         for index in 0..2 {
-            let fine = NodeFacts { archive_writable: Some(true) };
-            cluster.observed.facts.insert(ordinal(index), fine);
+            cluster.history(index, COMPARED);
         }
         cluster.settle();
         assert_eq!(cluster.condition("CanaryPassing"), "True CanaryPassed");

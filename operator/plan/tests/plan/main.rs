@@ -12,4 +12,5 @@ mod retention;
 mod robust;
 mod rollout;
 mod snapshots;
+mod sync;
 mod workload;
