@@ -90,7 +90,7 @@ impl Client {
     /// Resolves, dials and shakes hands.
     ///
     /// # Errors
-    /// [`Error::Resolve`], [`Error::Connect`], [`Error::Handshake`], or [`Error::Timeout`] when
+    /// [`Error::Resolve`], [`Error::Connect`], [`Error::TooManyPeers`], [`Error::Handshake`], or [`Error::Timeout`] when
     /// [`Options::timeout`] is over before the node's status is there.
     pub async fn connect(node: &EnodeUrl, key: &NodeKey, options: &Options) -> Result<Self, Error> {
         let connecting = Box::pin(async {
@@ -278,6 +278,9 @@ async fn shake_hands(
     // When this fails the session has ended, and receiving says why.
     let _ = peer.sender().send(Lane::Control, codes::STATUS, payload).await;
     let Some(first) = peer.recv().await else {
+        if peer.end_disconnect() == Some(DisconnectReason::TooManyPeers) {
+            return Err(Error::TooManyPeers);
+        }
         let reason = peer.end_reason().unwrap_or_else(|| "the session has ended".to_owned());
         return Err(Error::Handshake(format!("no waku status: {reason}")));
     };

@@ -1,5 +1,6 @@
 //! Why a client's call failed.
 
+use devp2p::DisconnectReason;
 use waku_wire::{EnvelopeError, InvalidSetting, WireError, payload::PayloadError, seal::SealError};
 
 /// What kind of failure an [`Error`] is.
@@ -7,6 +8,8 @@ use waku_wire::{EnvelopeError, InvalidSetting, WireError, payload::PayloadError,
 pub enum ErrorClass {
     /// No usable session came to be.
     Connect,
+    /// The node has as many peers as it takes.
+    Full,
     /// No answer in time.
     Timeout,
     /// The session ended while it was needed.
@@ -32,7 +35,10 @@ pub enum Error {
     },
     /// No devp2p session.
     #[error("cannot connect: {0}")]
-    Connect(#[from] devp2p::Error),
+    Connect(devp2p::Error),
+    /// The node said so, at the Hello or right after it.
+    #[error("the node has too many peers: it is there, and takes no more")]
+    TooManyPeers,
     /// Connected, but no valid Waku status came.
     #[error("cannot connect: {0}")]
     Handshake(String),
@@ -77,6 +83,7 @@ impl Error {
     pub fn class(&self) -> ErrorClass {
         match self {
             Self::Resolve { .. } | Self::Connect(_) | Self::Handshake(_) => ErrorClass::Connect,
+            Self::TooManyPeers => ErrorClass::Full,
             Self::Timeout(_) => ErrorClass::Timeout,
             Self::Lost(_) => ErrorClass::Lost,
             Self::Refused(_) | Self::Rejected(_) => ErrorClass::Refused,
@@ -91,9 +98,18 @@ impl Error {
         match self {
             Self::Connect(error) => error.is_retryable(),
             _ => {
-                matches!(self.class(), ErrorClass::Timeout | ErrorClass::Lost)
+                matches!(self.class(), ErrorClass::Full | ErrorClass::Timeout | ErrorClass::Lost)
                     || matches!(self, Self::Resolve { .. })
             }
+        }
+    }
+}
+
+impl From<devp2p::Error> for Error {
+    fn from(error: devp2p::Error) -> Self {
+        match error {
+            devp2p::Error::Disconnected(DisconnectReason::TooManyPeers) => Self::TooManyPeers,
+            other => Self::Connect(other),
         }
     }
 }

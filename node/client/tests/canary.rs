@@ -124,6 +124,18 @@ async fn another_identity_or_no_status_fails_with_1() {
     failed_with(&check(Fault::NoStatus, PLAIN, &[]).await, 1, "timed out");
 }
 
+/// The node is well, and a canary is not what it has room for: no fault of its own.
+#[tokio::test]
+async fn a_full_node_is_a_result_of_its_own() {
+    for fault in [Fault::Full, Fault::FullAfterHello] {
+        for kind in [Check::Static, PLAIN, POST] {
+            let report = check(fault, kind, &[]).await;
+            failed_with(&report, 18, "too many peers");
+            assert_eq!(report.result.unwrap_err().reason(), "TooManyPeers");
+        }
+    }
+}
+
 #[tokio::test]
 async fn s105_a_target_out_of_reach_fails_with_2() {
     let node = Node::start(Fault::None);

@@ -29,7 +29,8 @@ const EXIT_CODES: &str = "Exit codes:
  14  it is not in history
  15  it is in history more than once
  16  no answer when reading it back
- 17  it was announced but not delivered when reading it back";
+ 17  it was announced but not delivered when reading it back
+ 18  the node has too many peers: it is there, and takes no more";
 
 /// Checks whether a Status node stays connected, or whether it serves its history.
 #[derive(Debug, Parser)]

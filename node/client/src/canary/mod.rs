@@ -7,7 +7,7 @@
 mod outcome;
 mod post;
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use enode::{EnodeUrl, NodeKey};
 use tokio::time::{sleep, timeout};
@@ -17,6 +17,7 @@ pub use outcome::{Failure, Passed};
 
 use crate::{
     Client, Error, Options,
+    clock::unix_now,
     history::{Answer, Event, Form, Prepared, canary_request},
 };
 
@@ -109,7 +110,8 @@ async fn checked(
 ) -> Result<Passed, Failure> {
     let wait = if config.check == Check::Static { STATIC_WAIT } else { config.timeout };
     let options = Options { timeout: wait, ..Options::quiet() };
-    let client = Client::connect(&config.node, &config.key, &options).await.map_err(Failure::Connect)?;
+    let client =
+        Client::connect(&config.node, &config.key, &options).await.map_err(Failure::of_connecting)?;
     *connected = Some(start.elapsed());
     let result = match config.check {
         Check::Static => stays(&client).await,
@@ -176,10 +178,4 @@ async fn until_delivered(answer: &mut Answer<'_>, hash: EnvelopeHash) -> bool {
         }
     }
     false
-}
-
-/// The system clock, UNIX seconds; 0 before 1970, saturated in 2106.
-fn unix_now() -> u32 {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    u32::try_from(seconds).unwrap_or(u32::MAX)
 }

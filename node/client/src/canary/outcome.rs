@@ -24,6 +24,9 @@ pub enum Failure {
     /// 1: no connection, or it did not stand.
     #[error("{0}")]
     Connect(#[source] Error),
+    /// 18: the node is there and well, and has as many peers as it takes.
+    #[error("{}", Error::TooManyPeers)]
+    TooManyPeers,
     /// 2: the request could not be made or sent.
     #[error("the history request could not be sent: {0}")]
     Request(#[source] Error),
@@ -60,6 +63,11 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// Of an error that kept a session from being.
+    pub(super) fn of_connecting(error: Error) -> Self {
+        if matches!(error, Error::TooManyPeers) { Self::TooManyPeers } else { Self::Connect(error) }
+    }
+
     /// The program's exit code.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
@@ -76,6 +84,7 @@ impl Failure {
             Self::Repeated(..) => 15,
             Self::ReadBack(_) => 16,
             Self::Withheld(_) => 17,
+            Self::TooManyPeers => 18,
         }
     }
 
@@ -95,6 +104,7 @@ impl Failure {
             Self::Repeated(..) => "PostRepeated",
             Self::ReadBack(_) => "ReadBackFailed",
             Self::Withheld(_) => "PostWithheld",
+            Self::TooManyPeers => "TooManyPeers",
         }
     }
 }

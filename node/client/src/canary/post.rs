@@ -8,9 +8,10 @@ use waku_wire::{
     payload::{self, Padding},
 };
 
-use super::{Config, Failure, unix_now};
+use super::{Config, Failure};
 use crate::{
     Client, Error,
+    clock::unix_now,
     history::{Form, MAX_LIMIT, Page},
     seal,
 };

@@ -6,7 +6,10 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-use devp2p::{Capability, Config, Handle, Lane, Manager, Message, Peer, PeerSender, Protocol, ProtocolError};
+use devp2p::{
+    Capability, Config, DisconnectReason, Handle, Lane, Manager, Message, Peer, PeerSender, Protocol,
+    ProtocolError,
+};
 use enode::{Endpoint, Enode, EnodeUrl, NodeKey};
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
@@ -57,6 +60,14 @@ pub enum Fault {
     TooMany,
     /// Always the same cursor.
     CursorStands,
+    /// Newest first.
+    NewestFirst,
+    /// Delivers all it has, whatever the limit.
+    IgnoresLimit,
+    /// Has as many peers as it takes, and says so instead of a Hello.
+    Full,
+    /// The same, after the Hello.
+    FullAfterHello,
 }
 
 #[derive(Default)]
@@ -94,6 +105,9 @@ impl Node {
         let key = NodeKey::generate();
         let mut config = Config::new(key.clone(), "Scripted/v1/linux/rust".into());
         config.listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+        if fault == Fault::Full {
+            config.max_peers = 0;
+        }
         let script = Arc::new(Script {
             fault,
             mailbox: mailbox(),
@@ -157,6 +171,11 @@ impl Script {
         let version = if peer.capability.version == 0 { ProtocolVersion::V0 } else { ProtocolVersion::V1 };
         let sender = peer.sender();
         let fault = self.fault;
+        if fault == Fault::FullAfterHello {
+            sender.disconnect(DisconnectReason::TooManyPeers);
+            while peer.recv().await.is_some() {}
+            return Ok(());
+        }
         if fault == Fault::PacketFirst {
             send(&sender, Lane::Control, 50, Bytes::new()).await;
         }
@@ -242,7 +261,9 @@ impl Script {
         }
         let limit = if request.limit == 0 { 1000 } else { request.limit as usize };
         let full = page.len() >= limit;
-        page.truncate(limit);
+        if self.fault != Fault::IgnoresLimit {
+            page.truncate(limit);
+        }
         let last = page.last().map_or(EnvelopeHash::ZERO, WireEnvelope::hash);
         let cursor = page.last().filter(|_| full).map(Cursor::of);
         let mut done = Completion::Success { request: id, last, cursor };
@@ -251,6 +272,7 @@ impl Script {
             Fault::WrongId => done = Completion::Success { request: [1; 32], last, cursor },
             Fault::Refuses => done = Completion::Failure { request: id, error: "rate limit exceeded".into() },
             Fault::Withholds => page.clear(),
+            Fault::NewestFirst => page.reverse(),
             Fault::Repeats => page = page.iter().flat_map(|e| [e.clone(), e.clone()]).collect(),
             Fault::TooMany => page.extend(page.clone()),
             Fault::CursorStands => {

@@ -4,6 +4,7 @@
 
 mod archive;
 mod canary;
+mod cross_check;
 mod exchange;
 mod fleet;
 mod history;

@@ -42,6 +42,13 @@ pub(super) struct HistoryArguments {
     /// Follow the cursors to the end.
     #[arg(long)]
     all: bool,
+    #[command(flatten)]
+    how: How,
+}
+
+/// How requests travel.
+#[derive(Debug, Args)]
+pub(super) struct How {
     /// Request form.
     #[arg(long, value_enum, default_value_t = RequestForm::Plain)]
     form: RequestForm,
@@ -70,8 +77,10 @@ impl HistoryArguments {
             ..MessagesRequest::default()
         })
     }
+}
 
-    fn request_form(&self) -> Result<Form, Failure> {
+impl How {
+    pub(super) fn form(&self) -> Result<Form, Failure> {
         if self.form == RequestForm::Plain {
             return Ok(Form::Plain);
         }
@@ -96,7 +105,7 @@ struct Completed {
 }
 
 pub(super) async fn history(arguments: &HistoryArguments) -> Result<(), Failure> {
-    let (mut request, form) = (arguments.request()?, arguments.request_form()?);
+    let (mut request, form) = (arguments.request()?, arguments.how.form()?);
     let client = arguments.common.connect(Options::quiet()).await?;
     loop {
         let patience = arguments.common.patience();

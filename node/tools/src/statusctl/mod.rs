@@ -2,6 +2,7 @@
 
 mod bench;
 mod config;
+mod cross_check;
 mod history;
 mod local;
 mod post;
@@ -14,7 +15,7 @@ use node_client::{Error, ErrorClass};
 use serde::Serialize;
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 cannot connect or run, 2 wrong usage, 3 timed out, 4 refused by the node, \
-5 connection lost or protocol broken by the node.";
+5 connection lost or protocol broken by the node, 6 the node has too many peers, 7 servers differ (cross-check).";
 
 /// Talks to a Status node as a client does; makes keys, enodes and QR codes.
 #[derive(Debug, Parser)]
@@ -42,6 +43,8 @@ enum Command {
     Watch(session::WatchArguments),
     /// Ask a mailserver for history: envelopes, a line each, then the completion.
     History(history::HistoryArguments),
+    /// Ask several mailservers for the same history and print what some have and others have not.
+    CrossCheck(cross_check::CrossCheckArguments),
     /// Measure a node: bounded load, and what came of it.
     Bench(bench::Arguments),
     /// Print the completion script of a shell.
@@ -66,6 +69,22 @@ enum Failure {
     /// Fewer envelopes than wanted came in time.
     #[error("timed out after {0} of {1} envelopes")]
     TooFew(u64, u64),
+    /// One of several servers.
+    #[error("{enode}: {source}")]
+    Server {
+        /// Its enode.
+        enode: String,
+        /// What is wrong with it.
+        source: Error,
+    },
+    /// The command ran to its end, and the servers do not have the same.
+    #[error("the servers differ: {holes} of {envelopes} envelopes are not on all of them")]
+    Different {
+        /// Envelopes that not all have.
+        holes: u64,
+        /// Envelopes that one has at least.
+        envelopes: u64,
+    },
     /// Standard output is gone.
     #[error("cannot print: {0}")]
     Output(#[from] std::io::Error),
@@ -77,9 +96,11 @@ impl Failure {
             Self::Usage(_) => 2,
             Self::Local(_) | Self::Output(_) => 1,
             Self::TooFew(..) => 3,
-            Self::Client(error) => match error.class() {
+            Self::Different { .. } => 7,
+            Self::Client(error) | Self::Server { source: error, .. } => match error.class() {
                 ErrorClass::Connect => 1,
                 ErrorClass::Local => 2,
+                ErrorClass::Full => 6,
                 ErrorClass::Timeout => 3,
                 ErrorClass::Refused => 4,
                 ErrorClass::Lost | ErrorClass::Breach => 5,
@@ -104,6 +125,7 @@ pub(crate) fn main(args: Vec<OsString>) -> ExitCode {
         Command::Post(arguments) => run(post::post(&arguments)),
         Command::Watch(arguments) => run(session::watch(&arguments)),
         Command::History(arguments) => run(history::history(&arguments)),
+        Command::CrossCheck(arguments) => run(cross_check::cross_check(&arguments)),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -156,6 +178,8 @@ mod tests {
         assert_eq!(code(Error::Refused(String::new())), 4);
         assert_eq!(code(Error::Lost(String::new())), 5);
         assert_eq!(code(Error::Breach(String::new())), 5);
+        assert_eq!(code(Error::TooManyPeers), 6);
+        assert_eq!(Failure::Different { holes: 1, envelopes: 2 }.exit_code(), 7);
         assert_eq!(Failure::TooFew(0, 1).exit_code(), 3);
         assert_eq!(Failure::Usage(String::new()).exit_code(), 2);
     }

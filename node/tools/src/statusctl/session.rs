@@ -30,7 +30,7 @@ pub(super) struct Common {
     waku: Vec<ProtocolVersion>,
 }
 
-fn seconds(text: &str) -> Result<f64, String> {
+pub(super) fn seconds(text: &str) -> Result<f64, String> {
     let parsed = text.strip_suffix('s').unwrap_or(text).parse::<f64>().ok();
     parsed
         .filter(|value| (0.001..=86_400.0).contains(value))
