@@ -10,8 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use archive::{EnvelopeId, Position};
 use bytes::Bytes;
 use enode::{Endpoint, EnodeUrl, NodeKey, RecordContent};
+use replica_sync::{Message, Span};
 use rlpx::{Capability, DisconnectReason, Hello};
 use waku_wire::{
     Bloom, Completion, Cursor, Envelope, EnvelopeHash, MessageResponse, MessagesRequest, ProtocolVersion,
@@ -59,6 +61,7 @@ fn main() {
         br#"{"advertise":{"ip":"192.0.2.1","tcp":30303,"udp":30303},"staticPeers":[],"trustedPeers":[]}"#;
     write("live_file", &[live, b"{}"]);
     calls();
+    sync();
 }
 
 fn transport(key: &NodeKey) {
@@ -187,4 +190,34 @@ fn calls() {
     let stream = [&one[..], b"\n", batch, b" ", hex, b"\r\n\r\n"].concat();
     let long = [&b"[\""[..], &[b'x'; 300], b"\"]"].concat();
     write("rpc_stream", &[&stream, &long, br#"{"a":"}\"]{","b":[1,{"c":"\\"}]}[]"#, b"null"]);
+}
+
+/// A message of each code.
+fn sync() {
+    let (envelope, id) = (envelope(), EnvelopeId([7; 16]));
+    let position = |sent| Position { sent, id };
+    let messages = [
+        Message::Begin { floor: NOW - 3600, oldest: NOW, to: NOW + 60, salt: [3; 16] },
+        Message::Range { from: NOW - NOW % 3600, to: NOW },
+        Message::Compare { unit: 24, first: 19_675, windows: 30, prints: vec![(0, [1; 16]), (29, [2; 16])] },
+        Message::Differs(vec![0, 29]),
+        Message::Open { span: Span { from: position(NOW), to: position(NOW + 60) }, cells: 20 },
+        Message::Cells(Bytes::from(vec![5; 2 * 27])),
+        Message::More(20),
+        Message::Split,
+        Message::Want(vec![id; 2]),
+        Message::Envelopes { covered: 2, envelopes: vec![envelope] },
+        Message::Offer(vec![id]),
+        Message::Stored,
+        Message::End { complete: true },
+        Message::Failed,
+    ];
+    let inputs: Vec<Vec<u8>> = messages
+        .iter()
+        .map(|message| {
+            let (code, payload) = message.encode();
+            with_form(u8::try_from(code).unwrap(), &payload)
+        })
+        .collect();
+    write("sync_message", &inputs.iter().map(Vec::as_slice).collect::<Vec<_>>());
 }

@@ -11,6 +11,7 @@ mod config;
 mod datagram;
 mod identity;
 mod rpc;
+mod sync;
 mod transport;
 mod waku;
 
@@ -52,4 +53,5 @@ targets!(
     datagram::discovery,
     rpc::rpc_body,
     rpc::rpc_stream,
+    sync::sync_message,
 );
