@@ -1,6 +1,6 @@
 # The two commands: `make up` and `make test`. `make` alone prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help up down test e2e generate check-generated fmt lint deny containerfiles bench fuzz
+.PHONY: help up down test e2e soak generate check-generated fmt lint deny containerfiles bench fuzz
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -16,6 +16,9 @@ test: ## unit, property and end-to-end tests
 
 e2e: ## the end-to-end tests alone, from what is built; E2E=name runs those that match
 	@scripts/e2e.sh $(E2E)
+
+soak: ## the end-to-end tests that take too long for make test, from what is built; output to docs/evidence
+	@scripts/soak.sh
 
 generate: ## write the CRD, samples, rendered manifests and reference pages from the code
 	@scripts/generate.sh
