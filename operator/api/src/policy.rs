@@ -178,7 +178,8 @@ impl Default for Canary {
 /// What the next node waits for when a change is rolled out.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 pub enum UpdateStrategy {
-    /// All others ready, and a canary that passed against each of them.
+    /// All others ready, a canary that passed against each of them, and with history each says that it has what its
+    /// replicas have: that takes a minute after its start.
     #[default]
     CanaryGated,
     /// All others ready.

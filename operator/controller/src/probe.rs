@@ -97,7 +97,7 @@ impl Prober {
         let wanted = target::targets(observed);
         let mut all = self.0.probes.lock();
         let probes = all.entry(key.clone()).or_default();
-        // The last result about a pod stays until its successor has one; that of an ordinal that is gone does not.
+        // The last canary of a pod stays until its successor has one; that of an ordinal that is gone does not.
         probes.retain(|ordinal, _| target::is_wanted(observed, *ordinal));
         for (ordinal, probe) in probes.iter_mut() {
             if !wanted.contains_key(ordinal) {
@@ -117,6 +117,8 @@ impl Prober {
                 let task = tokio::spawn(run(self.clone(), key.clone(), ordinal, target.clone()));
                 probe.task = Some(task.abort_handle());
                 probe.target = Some(target);
+                // Another process, or one in another state: what the former said of itself proves nothing.
+                probe.facts = None;
                 probe.new = true;
             }
         }

@@ -1,7 +1,7 @@
 //! Which StatefulSets may be changed now: one node at a time.
 //!
 //! A changed template is applied to the next node only when every node that has it already is ready (and, with strategy
-//! CanaryGated, has passed a canary since). A node that is not ready goes first: a better template may mend it, and it
+//! CanaryGated, has passed a canary since, and says that its history is complete). A node that is not ready goes first: a better template may mend it, and it
 //! serves nobody meanwhile.
 
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -53,8 +53,10 @@ pub(crate) fn decide(world: &World<'_>, wanted: &[(Ordinal, Object)]) -> Rollout
         if is_moving(live) {
             rollout.moving.push(replica.ordinal);
         }
-        let green = world.settings.spec.update.strategy == UpdateStrategy::Ready || replica.is_green();
-        if !(is_current(live) && replica.ready_since().is_some() && green) {
+        let complete = world.settings.history.is_none() || replica.history.is_some_and(|it| it.complete);
+        let proved =
+            world.settings.spec.update.strategy == UpdateStrategy::Ready || (replica.is_green() && complete);
+        if !(is_current(live) && replica.ready_since().is_some() && proved) {
             rollout.waiting_for.push(replica.ordinal);
         }
     }

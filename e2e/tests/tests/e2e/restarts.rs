@@ -72,8 +72,9 @@ fn a_deleted_pod_comes_back_with_its_enode_and_its_history() {
 fn an_operator_restart_changes_no_object() {
     test("operator-restart", Access::Exclusive, |env| async move {
         let node = env.ready("still", mailserver(2)).await;
-        // The canary's first verdict is the last thing that may change the status of a node at rest.
+        // The first verdicts of the canary and on history are the last that may change the status of a node at rest.
         node.wait_condition("CanaryPassing", "True", Duration::from_secs(90)).await;
+        node.wait_condition("HistoryComplete", "True", Duration::from_secs(240)).await;
         let before = versions(&env.namespace).await;
         assert!(before.len() > 15, "{before:?}");
         let old = operator_pod().await;

@@ -131,6 +131,20 @@ mod tests {
         assert_eq!(code(page(&[&own], own.hash())), 0);
         assert_eq!(code(page(&[&other, &own], own.hash())), 0, "others' heartbeats do not matter");
         assert_eq!(code(page(&[], EnvelopeHash::ZERO)), 14);
+        // Other content, other times: another envelope.
+        let data = own.data().iter().map(|byte| byte ^ 1).collect::<Vec<u8>>();
+        let sealed = |expiry, ttl, data: &[u8]| {
+            let (topic, data) = (own.topic(), data.to_vec().into());
+            Envelope { expiry, ttl, topic, data, nonce: own.nonce() }.encode().unwrap()
+        };
+        assert_eq!(sealed(own.expiry(), TTL, &own.data()).hash(), own.hash());
+        for changed in [
+            sealed(own.expiry(), TTL, &data),
+            sealed(own.expiry() + 1, TTL, &own.data()),
+            sealed(own.expiry() + 1, TTL + 1, &own.data()),
+        ] {
+            assert_eq!(code(page(&[&changed], changed.hash())), 14);
+        }
         assert_eq!(code(page(&[&other], other.hash())), 14);
         assert_eq!(code(page(&[&own, &own], own.hash())), 15);
         assert_eq!(code(Err(Error::Timeout("the history"))), 16);

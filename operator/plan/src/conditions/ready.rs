@@ -23,7 +23,7 @@ pub(super) fn ready(world: &World<'_>, rollout: &Rollout, stalled: Option<&Outco
         return stopped(world);
     }
     if rollout.is_under_way() {
-        return updating(rollout, world.settings.spec.update.strategy);
+        return updating(rollout, world.settings.spec.update.strategy, world.settings.history.is_some());
     }
     let down: Vec<_> = world.replicas.iter().filter(|replica| replica.ready_since().is_none()).collect();
     if !down.is_empty() {
@@ -99,7 +99,7 @@ fn stopped(world: &World<'_>) -> Outcome {
     }
 }
 
-fn updating(rollout: &Rollout, strategy: UpdateStrategy) -> Outcome {
+fn updating(rollout: &Rollout, strategy: UpdateStrategy, history: bool) -> Outcome {
     let mut parts = Vec::new();
     if let Some(next) = rollout.next {
         parts.push(format!("changing ordinal {next}"));
@@ -112,7 +112,11 @@ fn updating(rollout: &Rollout, strategy: UpdateStrategy) -> Outcome {
     distinct.sort_unstable();
     distinct.dedup();
     if !distinct.is_empty() {
-        let proved = if strategy == UpdateStrategy::CanaryGated { " and proved by the canary" } else { "" };
+        let proved = match (strategy, history) {
+            (UpdateStrategy::Ready, _) => "",
+            (UpdateStrategy::CanaryGated, false) => " and proved by the canary",
+            (UpdateStrategy::CanaryGated, true) => ", proved by the canary, and complete in its history",
+        };
         parts.push(format!("waiting until {} is ready{proved}", ordinals(distinct)));
     }
     Outcome::new(Verdict::False, Reason::UpdateInProgress, parts.join("; "))

@@ -1,7 +1,7 @@
 //! Changes go one node at a time. Design §3 (Rollout).
 
 use statusnode_api::UpdateStrategy;
-use statusnode_plan::names::ANNOTATION_TEMPLATE_HASH;
+use statusnode_plan::{HistoryFacts, names::ANNOTATION_TEMPLATE_HASH};
 
 use crate::cluster::Cluster;
 
@@ -64,11 +64,52 @@ fn canary_gated_waits_for_a_canary_that_is_younger_than_the_pod() {
     cluster.settle();
     assert_eq!(images(&cluster), ["2", "1", "1"]);
     let message = cluster.message("Ready");
-    assert!(message.ends_with("waiting until ordinal 0 is ready and proved by the canary"), "{message}");
+    let waiting = "waiting until ordinal 0 is ready, proved by the canary, and complete in its history";
+    assert!(message.ends_with(waiting), "{message}");
     cluster.tick(20);
     cluster.canary(0, true);
     cluster.settle();
     assert_eq!(images(&cluster), ["2", "2", "1"]);
+}
+
+#[test]
+fn canary_gated_waits_until_the_history_of_the_last_is_complete() {
+    let waiting = HistoryFacts { complete: false, agreed: false };
+    let assumed = HistoryFacts { complete: true, agreed: false };
+    for strategy in [UpdateStrategy::CanaryGated, UpdateStrategy::Ready] {
+        let mut cluster = changed(strategy);
+        cluster.tick(20);
+        // A new process has said nothing, then that it compares.
+        for history in [None, Some(waiting)] {
+            cluster.history(0, history);
+            cluster.run_pod("mail-0", true);
+            cluster.canary(0, true);
+            cluster.settle();
+            let second = if strategy == UpdateStrategy::Ready { "2" } else { "1" };
+            assert_eq!(images(&cluster), ["2", second, "1"], "{strategy:?}, {history:?}");
+        }
+        cluster.history(0, Some(assumed));
+        cluster.settle();
+        assert_eq!(images(&cluster), ["2", "2", "1"], "{strategy:?}");
+    }
+}
+
+/// A relay has none to wait for.
+#[test]
+fn canary_gated_does_not_wait_for_history_where_none_is_kept() {
+    let mut relay = Cluster::new(include_str!("../../../../manifests/samples/relay.yaml"));
+    relay.edit(|node| node.metadata.name = Some("mail".to_owned()));
+    relay.edit(|node| node.spec.replicas = 2);
+    relay.bring_up();
+    relay.edit(|node| node.spec.image = Some(NEW.to_owned()));
+    relay.settle();
+    relay.tick(20);
+    relay.run_pod("mail-0", true);
+    relay.canary(0, true);
+    relay.settle();
+    assert_eq!(images(&relay), ["2", "2"]);
+    let message = relay.message("Ready");
+    assert!(message.ends_with("waiting until ordinal 1 is ready and proved by the canary"), "{message}");
 }
 
 #[test]
