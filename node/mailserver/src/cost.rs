@@ -54,6 +54,15 @@ impl Cost {
     }
 }
 
+/// What looking at so many keys and sending so many envelopes takes on a small machine, about. Not measured each time: what a
+/// turn takes depends on who else reads.
+pub(crate) fn reading(keys: usize, envelopes: usize) -> Duration {
+    let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+    Duration::from_nanos(
+        count(keys).saturating_mul(500).saturating_add(count(envelopes).saturating_mul(8000)),
+    )
+}
+
 /// What a request filters by, as a label.
 pub(crate) fn kind(filter: &Filter) -> &'static str {
     match filter {

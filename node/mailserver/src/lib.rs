@@ -5,7 +5,7 @@
 //! [`archive::History`]). Facts: `spec/waku-mailserver.md` §5.6–§5.10 and §12; metrics §6.2.
 //!
 //! ```text
-//! payload ─► Session (1 served, 8 queued) ─► open (decrypt, signature) ─► judge ─► limiter
+//! payload ─► Session (1 served, 8 queued) ─► open (decrypt, signature) ─► judge ─► limiter ─► share
 //!         ─► History::page, one turn after the other ─► bundle ─► Deliver::p2p_messages … ─► Deliver::complete
 //! ```
 //!
@@ -22,6 +22,7 @@ mod metrics;
 mod open;
 mod serve;
 mod session;
+mod share;
 
 pub use deliver::{Deliver, Undelivered};
 pub use judge::MAX_LIMIT;

@@ -32,6 +32,7 @@ pub struct Metrics {
     queries: IntCounterVec,
     looked_at: IntCounterVec,
     returned: IntCounterVec,
+    delayed: IntCounter,
     write: Histogram,
 }
 
@@ -171,6 +172,10 @@ impl Metrics {
                 "Number of envelopes sent in answer to history requests.",
                 "filter",
             )?,
+            delayed: make.counter(
+                "statusd_history_requests_delayed_total",
+                "Number of history requests that waited because their source had read much.",
+            )?,
             write: make.histogram(
                 "statusd_archive_write_duration_seconds",
                 "Time of writing a group of envelopes, durable as configured.",
@@ -198,6 +203,10 @@ impl Metrics {
         if failed {
             self.sync_failures.with_label_values(&["routine"]).inc();
         }
+    }
+
+    pub(crate) fn delayed(&self) {
+        self.delayed.inc();
     }
 
     pub(crate) fn attempt(&self) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use archive::{Budget, History, Position, Row};
+use archive::{Budget, History, Position, Row, Source};
 use bytes::Bytes;
 use enode::NodeId;
 use parking_lot::{Mutex, RwLock};
@@ -13,13 +13,14 @@ use waku_wire::{Completion, Cursor, EnvelopeHash, P2pRequest, RequestId, Symmetr
 use zeroize::Zeroizing;
 
 use crate::bundle::{self, Sizes};
-use crate::cost::Cost;
+use crate::cost::{Cost, reading};
 use crate::deliver::Deliver;
 use crate::failure::Failure;
 use crate::judge::{self, Accepted};
 use crate::limiter::Limiter;
 use crate::metrics::{DeliveryFailure, Metrics};
 use crate::open;
+use crate::share::Share;
 
 /// Longest time that one bundle may wait to be queued (`spec/waku-mailserver.md` §5.13).
 const PUSH_TIMEOUT: Duration = Duration::from_secs(60);
@@ -86,6 +87,7 @@ pub struct Mailserver {
     clock: Clock,
     key: RwLock<SymmetricKey>,
     limiter: Mutex<Limiter>,
+    share: Mutex<Share>,
     /// Permits for bytes of queued requests.
     pub(crate) queue_room: Arc<Semaphore>,
 }
@@ -111,6 +113,7 @@ impl Mailserver {
         Arc::new(Self {
             sizes: Sizes::new(config.max_message_size),
             limiter: Mutex::new(Limiter::new(config.rate_limit)),
+            share: Mutex::new(Share::new(Instant::now())),
             key: RwLock::new(password.key()),
             queue_room: Arc::new(Semaphore::new(QUEUED_BYTES)),
             config,
@@ -131,9 +134,15 @@ impl Mailserver {
         self.limiter.lock().set(limit);
     }
 
-    /// Serves one request of `peer`: bundles, then exactly one completion. Bytes that are no request at all get no answer
+    /// Serves one request of `peer` at `source`: bundles, then exactly one completion. Bytes that are no request at all get no answer
     /// (S78). Dropping the future ends serving.
-    pub(crate) async fn serve(&self, peer: NodeId, payload: &Bytes, sink: &impl Deliver) {
+    pub(crate) async fn serve(
+        &self,
+        peer: NodeId,
+        source: Option<Source>,
+        payload: &Bytes,
+        sink: &impl Deliver,
+    ) {
         let request = match P2pRequest::decode(payload) {
             Ok(request) => request,
             Err(error) => {
@@ -143,7 +152,7 @@ impl Mailserver {
         };
         let id = request.id();
         let begin = Instant::now();
-        let completion = match self.answer(peer, request, sink).await {
+        let completion = match self.answer(peer, source, request, sink).await {
             Ok(sent) => success(id, &sent),
             Err(failure) => self.failure(peer, id, &failure),
         };
@@ -160,7 +169,13 @@ impl Mailserver {
         Completion::Failure { request, error: failure.text() }
     }
 
-    async fn answer(&self, peer: NodeId, request: P2pRequest, sink: &impl Deliver) -> Result<Sent, Failure> {
+    async fn answer(
+        &self,
+        peer: NodeId,
+        source: Option<Source>,
+        request: P2pRequest,
+        sink: &impl Deliver,
+    ) -> Result<Sent, Failure> {
         let now = (self.clock)();
         let request = match request {
             P2pRequest::Envelope(envelope) => {
@@ -175,10 +190,20 @@ impl Mailserver {
             return Err(Failure::RateLimit);
         }
         self.metrics.accepted(accepted.batch, &accepted.query);
-        self.send_page(accepted, sink).await
+        let wait = self.share.lock().wait(source, Instant::now());
+        if !wait.is_zero() {
+            self.metrics.delayed();
+            tokio::time::sleep(wait).await;
+        }
+        self.send_page(accepted, source, sink).await
     }
 
-    async fn send_page(&self, request: Accepted, sink: &impl Deliver) -> Result<Sent, Failure> {
+    async fn send_page(
+        &self,
+        request: Accepted,
+        source: Option<Source>,
+        sink: &impl Deliver,
+    ) -> Result<Sent, Failure> {
         let begin = Instant::now();
         let (mut sent, mut cost) = (Sent::default(), Cost::default());
         let mut left = usize::try_from(request.limit).unwrap_or(usize::MAX);
@@ -187,6 +212,7 @@ impl Mailserver {
             let asked = Instant::now();
             let turn = self.history.page(request.query.clone(), after, Budget::turn(left)).await?;
             cost.reading += asked.elapsed();
+            self.share.lock().charge(source, Instant::now(), reading(turn.scanned, turn.rows.len()));
             cost.keys += turn.scanned;
             let mut rows = turn.rows;
             rows.retain(|row| self.sizes.fits(row));

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use archive::Source;
 use bytes::Bytes;
 use enode::NodeId;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
@@ -52,11 +53,13 @@ impl Session {
 }
 
 impl Mailserver {
-    /// Begins a session with `peer`, whose packets go to `sink`. The caller runs the future for as long as the peer is
+    /// Begins a session with `peer`, whose packets go to `sink`. What it reads is charged to `source`; `None` for one that
+    /// stands for many. The caller runs the future for as long as the peer is
     /// connected and drops it when the peer goes, which ends serving at once.
     pub fn session<D: Deliver>(
         self: &Arc<Self>,
         peer: NodeId,
+        source: Option<Source>,
         sink: D,
     ) -> (Session, impl Future<Output = ()> + Send + 'static) {
         let (requests, mut queue) = mpsc::channel::<Queued>(QUEUE_LENGTH);
@@ -66,7 +69,7 @@ impl Mailserver {
         let run = async move {
             let serve = async {
                 while let Some(queued) = queue.recv().await {
-                    mailserver.serve(peer, &queued.payload, &sink).await;
+                    mailserver.serve(peer, source, &queued.payload, &sink).await;
                 }
             };
             let refuse = async {

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use archive::Source;
 use bytes::Bytes;
 use devp2p::{Lane, PeerSender};
 use enode::NodeId;
@@ -14,6 +15,7 @@ use waku_wire::codes;
 pub(crate) struct Requests {
     mailserver: Arc<Mailserver>,
     peer: NodeId,
+    source: Option<Source>,
     sender: PeerSender,
     /// Begun with the first request: most peers never make one. Serving ends with the peer, also in the middle of a
     /// walk that found nothing to send yet.
@@ -21,14 +23,19 @@ pub(crate) struct Requests {
 }
 
 impl Requests {
-    pub(crate) fn new(mailserver: Arc<Mailserver>, peer: NodeId, sender: PeerSender) -> Self {
-        Self { mailserver, peer, sender, session: None }
+    pub(crate) fn new(
+        mailserver: Arc<Mailserver>,
+        peer: NodeId,
+        source: Option<Source>,
+        sender: PeerSender,
+    ) -> Self {
+        Self { mailserver, peer, source, sender, session: None }
     }
 
     /// Passes a request on; never waits.
     pub(crate) fn push(&mut self, payload: Bytes) {
         let (session, _) = self.session.get_or_insert_with(|| {
-            let (session, serve) = self.mailserver.session(self.peer, Sink(self.sender.clone()));
+            let (session, serve) = self.mailserver.session(self.peer, self.source, Sink(self.sender.clone()));
             (session, JoinSet::from_iter([serve]))
         });
         session.push(payload);

@@ -39,13 +39,14 @@ pub(crate) async fn run(node: Arc<Node>, mut peer: Peer) -> Result<(), ProtocolE
     let Some(settings) = shake_hands(&node, &mut peer, &sender, version, &own).await? else { return Ok(()) };
     let address = peer.info.remote_addr.ip();
     let source = source_of(&node.sources, address);
+    let alone = (!node.config.is_shared(address)).then_some(archive::Source(source.0));
     let member = node.relay.join(source, &settings, sender.waker());
     sender.set_live_source(member.live_source());
     let (confirmer, confirm) =
         Confirmer::new(Arc::clone(&node.relay), Arc::clone(&node.confirmation_room), sender.clone());
     let announce = announce(changes, version, sender.clone());
     let mut session = Session {
-        requests: node.mailserver.clone().map(|it| Requests::new(it, peer.info.id, sender.clone())),
+        requests: node.mailserver.clone().map(|it| Requests::new(it, peer.info.id, alone, sender.clone())),
         limiter: node.limiter.session(peer.info.id, address, source),
         place: node.directory.enter(peer.info.id, sender.clone()),
         blacklisted: node.config.soft_blacklist.contains(&peer.info.id),
@@ -56,7 +57,7 @@ pub(crate) async fn run(node: Arc<Node>, mut peer: Peer) -> Result<(), ProtocolE
         updates: Throttle::default(),
         confirmer,
         peer_id: peer.info.id,
-        source: (!node.config.is_shared(address)).then_some(archive::Source(source.0)),
+        source: alone,
         times: PeerTimes::default(),
         node,
     };

@@ -43,6 +43,7 @@ async fn all_families_by_name_and_type() {
         ("statusd_archive_write_duration_seconds", MetricType::HISTOGRAM),
         ("statusd_history_envelopes_sent_total", MetricType::COUNTER),
         ("statusd_history_keys_scanned_total", MetricType::COUNTER),
+        ("statusd_history_requests_delayed_total", MetricType::COUNTER),
     ];
     assert_eq!(families, expected.map(|(name, kind)| (name.to_owned(), kind)));
 }

@@ -388,6 +388,29 @@ async fn q27_a_costly_page_without_envelopes_has_a_cursor_too() {
     assert_eq!(all_pages(&server, request()).await.concat(), wanted);
 }
 
+/// Requests cost what they read: who reads much waits, and nobody waits for them.
+#[tokio::test(start_paused = true)]
+async fn q27_a_source_that_reads_much_waits_and_others_do_not() {
+    let server = Server::new();
+    let stored = series(1, 50);
+    server.store(&stored).await;
+    // A second of reading each.
+    server.history.tedious.store(2_000_000, Ordering::SeqCst);
+    let ask = async |n| {
+        let begin = tokio::time::Instant::now();
+        assert_eq!(server.ask_as(peer(n), plain(&request())).await.envelopes(), stored);
+        begin.elapsed().as_secs()
+    };
+    let mut waits = Vec::new();
+    for _ in 0..30 {
+        waits.push(ask(1).await);
+    }
+    assert_eq!(waits[..11], [0; 11], "ten seconds and more at once");
+    assert_eq!(waits[25..], [4; 5], "then a quarter of the time");
+    assert_eq!(ask(2).await, 0, "another address");
+    assert!(server.metric("statusd_history_requests_delayed_total") > 10.0);
+}
+
 #[tokio::test]
 async fn q30_a_failing_archive_is_an_error_completion() {
     let server = Server::new();

@@ -37,7 +37,7 @@ async fn one_is_served_eight_wait_and_more_are_told_at_once() {
     let server = Server::new();
     some(&server, 1).await;
     let slow = Peer::slow();
-    let (session, run) = server.mailserver.session(peer(1), slow.clone());
+    let (session, run) = server.mailserver.session(peer(1), None, slow.clone());
     let run = tokio::spawn(run);
     session.push(numbered(0));
     settle().await; // it is being served
@@ -74,7 +74,7 @@ async fn a_slow_peer_does_not_delay_another() {
     let server = Server::new();
     some(&server, 5).await;
     let slow = Peer::slow();
-    let (session, run) = server.mailserver.session(peer(1), slow.clone());
+    let (session, run) = server.mailserver.session(peer(1), None, slow.clone());
     let run = tokio::spawn(run);
     session.push(numbered(0));
     settle().await;
@@ -94,7 +94,7 @@ async fn requests_that_wait_are_bounded_in_bytes_over_all_peers() {
     let sessions: Vec<_> = (0..20u8)
         .map(|n| {
             let slow = Peer::slow();
-            let (session, run) = server.mailserver.session(peer(n), slow.clone());
+            let (session, run) = server.mailserver.session(peer(n), None, slow.clone());
             session.push(large(n));
             (session, tokio::spawn(run), slow)
         })
@@ -118,7 +118,7 @@ async fn s94_a_peer_that_goes_mid_page_ends_it() {
     some(&server, 900).await; // four turns
     let going = Peer::new();
     going.takes.store(3, Ordering::SeqCst);
-    let (session, run) = server.mailserver.session(peer(1), going.clone());
+    let (session, run) = server.mailserver.session(peer(1), None, going.clone());
     session.push(plain(&request()));
     drop(session);
     run.await;
@@ -135,7 +135,7 @@ async fn q33_a_peer_that_does_not_read_gets_no_success() {
     some(&server, 900).await;
     let slow = Peer::slow();
     slow.gate.add_permits(2);
-    let (session, run) = server.mailserver.session(peer(1), slow.clone());
+    let (session, run) = server.mailserver.session(peer(1), None, slow.clone());
     session.push(plain(&request()));
     drop(session);
     let begin = tokio::time::Instant::now();
@@ -154,7 +154,7 @@ async fn dropping_the_future_ends_serving() {
     some(&server, 900).await;
     let slow = Peer::slow();
     slow.gate.add_permits(1);
-    let (session, run) = server.mailserver.session(peer(1), slow.clone());
+    let (session, run) = server.mailserver.session(peer(1), None, slow.clone());
     session.push(numbered(1));
     session.push(numbered(2));
     assert!(futures::poll!(Box::pin(run)).is_pending());

@@ -7,8 +7,8 @@ use std::time::Duration;
 use archive::conformance::append;
 use archive::memory::MemoryHistory;
 use archive::{
-    Appended, ArchiveError, Budget, Evicted, History, NewRow, Page, Position, Query, Retention, Row, Stats,
-    TimeRange, Window,
+    Appended, ArchiveError, Budget, Evicted, History, NewRow, Page, Position, Query, Retention, Row, Source,
+    Stats, TimeRange, Window,
 };
 use bytes::Bytes;
 use enode::{NodeId, NodeKey};
@@ -171,7 +171,9 @@ impl Server {
     /// Sends a packet as a peer and waits until it is answered.
     pub(crate) async fn ask_as(&self, id: NodeId, payload: impl Into<Bytes>) -> Answer {
         let peer = Peer::new();
-        let (session, run) = self.mailserver.session(id, peer.clone());
+        // The last byte stands for the address.
+        let source = id.0.last().map(|n| Source((*n).into()));
+        let (session, run) = self.mailserver.session(id, source, peer.clone());
         session.push(payload.into());
         drop(session);
         run.await;
