@@ -15,6 +15,7 @@ mod config;
 mod connection;
 mod counters;
 mod descriptors;
+mod desk;
 mod ec;
 mod error;
 mod handshake;

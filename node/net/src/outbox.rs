@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use rlpx::DisconnectReason;
 use tokio::{sync::Notify, time::timeout};
 
-use crate::pen::Pen;
+use crate::desk::Desk;
 
 /// Queued bytes of a lane from which on [`Outbox::send`] waits; one message is always taken.
 const LANE_BYTES: usize = 256 * 1024;
@@ -123,26 +123,12 @@ struct Queues {
     ended: bool,
 }
 
-/// Where the pen is while the session's task rests.
-#[derive(Default)]
-enum Desk {
-    /// With the task, or with one who writes for it.
-    #[default]
-    Away,
-    /// With one who writes for the task, which waits for it.
-    Wanted,
-    Here(Box<Pen>),
-    /// The session has ended.
-    Gone,
-}
-
 /// See the module's documentation.
 #[derive(Default)]
 pub(crate) struct Outbox {
     queues: Mutex<Queues>,
-    desk: Mutex<Desk>,
-    /// Told when the pen that was wanted is back.
-    returned: Notify,
+    /// Where the pen lies while the writer rests.
+    pub(crate) desk: Desk,
     /// The live source has something.
     live: AtomicBool,
     /// Wakes the writer.
@@ -242,53 +228,11 @@ impl Outbox {
         self.wake.notified().await;
     }
 
-    /// Leaves the pen to whoever has something for a session at rest. The task's, who then waits to be woken.
-    pub(crate) fn lend(&self, pen: Box<Pen>) {
-        let mut desk = self.desk.lock();
-        if !matches!(*desk, Desk::Gone) {
-            *desk = Desk::Here(pen);
-        }
-    }
-
-    /// The pen for the task again, at once unless somebody is writing with it. Pending for ever after the end.
-    pub(crate) async fn take_back(&self) -> Box<Pen> {
-        loop {
-            let returned = self.returned.notified();
-            {
-                let mut desk = self.desk.lock();
-                match std::mem::take(&mut *desk) {
-                    Desk::Here(pen) => return pen,
-                    Desk::Gone => *desk = Desk::Gone,
-                    Desk::Away | Desk::Wanted => *desk = Desk::Wanted,
-                }
-            }
-            returned.await;
-        }
-    }
-
     /// Writes with the pen of a session at rest. Whether that leaves nothing to the task.
     fn write_for_task(&self, now: Instant) -> bool {
-        let mut pen = {
-            let mut desk = self.desk.lock();
-            match std::mem::take(&mut *desk) {
-                Desk::Here(pen) => pen,
-                other => {
-                    *desk = other;
-                    return false;
-                }
-            }
-        };
+        let Some(mut pen) = self.desk.borrow() else { return false };
         let done = self.closing().is_none() && pen.write_for(self, now);
-        let mut desk = self.desk.lock();
-        match *desk {
-            Desk::Gone => {}
-            Desk::Wanted => {
-                *desk = Desk::Here(pen);
-                drop(desk);
-                self.returned.notify_one();
-            }
-            Desk::Away | Desk::Here(_) => *desk = Desk::Here(pen),
-        }
+        self.desk.put_back(pen);
         done
     }
 
@@ -332,8 +276,8 @@ impl Outbox {
             queues.lanes = Default::default();
             queues.source.take()
         };
-        let pen = std::mem::replace(&mut *self.desk.lock(), Desk::Gone);
-        drop((source, pen));
+        drop(source);
+        self.desk.clear();
         self.free_senders();
     }
 

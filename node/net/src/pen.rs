@@ -125,12 +125,12 @@ pub(crate) async fn run(writer: Writer, outbox: Arc<Outbox>) -> Result<Disconnec
             pen.writer.queue(base::PING, base::EMPTY_LIST, Compression::Snappy)?;
         }
         if pen.write(&outbox, now.into_std())? {
-            outbox.lend(pen);
+            outbox.desk.lend(pen);
             tokio::select! {
                 () = outbox.woken() => {}
                 () = &mut ping => {}
             }
-            pen = outbox.take_back().await;
+            pen = outbox.desk.take_back().await;
         } else {
             tokio::select! {
                 room = pen.writer.room() => room?,
