@@ -158,6 +158,15 @@ impl Waku {
         self.node.local.set_min_pow(Instant::now(), min_pow)
     }
 
+    /// Takes in no packet and no envelope over `bytes` from now on. Lost on restart.
+    ///
+    /// # Errors
+    /// [`SettingError::Size`]: below 1 KiB, or over [`Config::max_message_size`], by which the memory for what comes in is
+    /// laid out.
+    pub fn set_max_message_size(&self, bytes: usize) -> Result<(), SettingError> {
+        self.node.local.set_max_message_size(bytes)
+    }
+
     /// Takes in the topics of this bloom filter from now on, and tells all peers. What was taken in before still is for
     /// 10 s (`spec/waku-mailserver.md` §2.9). Lost on restart.
     ///
@@ -256,7 +265,7 @@ impl Waku {
     /// Largest packet and envelope, in bytes.
     #[must_use]
     pub fn max_message_size(&self) -> usize {
-        self.node.config.max_message_size
+        self.node.local.max_message_size()
     }
 }
 

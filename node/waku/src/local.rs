@@ -4,7 +4,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -17,12 +17,25 @@ use waku_wire::{Bloom, MAX_TOPICS, PeerInterest, StatusOptions};
 /// How long what was asked for before a change is still taken in: until peers have heard of it.
 const TOLERANCE: Duration = Duration::from_secs(10);
 
+/// Least that the largest packet may be, bytes.
+const MIN_MESSAGE_SIZE: usize = 1024;
+
 /// Why a setting is not changed.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 pub enum SettingError {
     /// Not a number, infinite or negative.
     #[error("minimum PoW is {0}; it must be a finite number of 0 or more")]
     Pow(f64),
+    /// Too small to be of use, or more than the memory for what comes in was laid out for.
+    #[error(
+        "maximum message size is {size}; it must be {MIN_MESSAGE_SIZE} to {configured} bytes: for more, set WakuConfig.MaxMessageSize and restart"
+    )]
+    Size {
+        /// What was asked for.
+        size: usize,
+        /// What the node was started with.
+        configured: usize,
+    },
     /// A mailserver that takes in less would archive less (§12 Q08).
     #[error("a mailserver and a full node take in everything; switch the role off to narrow the interest")]
     TakesEverything,
@@ -50,16 +63,20 @@ pub(crate) struct Local {
     changed: watch::Sender<StatusOptions>,
     takes_everything: bool,
     light: AtomicBool,
+    /// Bytes of the largest packet that is taken in now, and at the start.
+    max_message_size: (AtomicUsize, usize),
 }
 
 impl Local {
     pub(crate) fn new(admission: Admission, takes_everything: bool, light: bool) -> Self {
+        let max_message_size = (AtomicUsize::new(admission.max_size), admission.max_size);
         let current = Current { admission: Arc::new(admission), tolerant: None };
         Self {
             current: RwLock::new(current),
             changed: watch::Sender::new(StatusOptions::default()),
             takes_everything,
             light: AtomicBool::new(light),
+            max_message_size,
         }
     }
 
@@ -90,6 +107,25 @@ impl Local {
         *current =
             Current { admission: Arc::new(admission), tolerant: Some((now + TOLERANCE, Arc::new(tolerant))) };
         self.changed.send_modify(|options| options.pow_requirement = Some(min_pow));
+        Ok(())
+    }
+
+    /// Bytes of the largest packet and envelope that are taken in.
+    pub(crate) fn max_message_size(&self) -> usize {
+        self.max_message_size.0.load(Ordering::Relaxed)
+    }
+
+    /// Changes that, to at most what it was at the start.
+    pub(crate) fn set_max_message_size(&self, size: usize) -> Result<(), SettingError> {
+        let (now, configured) = &self.max_message_size;
+        if !(MIN_MESSAGE_SIZE..=*configured).contains(&size) {
+            return Err(SettingError::Size { size, configured: *configured });
+        }
+        let mut current = self.current.write();
+        let changed = |admission: &Admission| Arc::new(Admission { max_size: size, ..admission.clone() });
+        current.admission = changed(&current.admission);
+        current.tolerant = current.tolerant.as_ref().map(|(until, it)| (*until, changed(it)));
+        now.store(size, Ordering::Relaxed);
         Ok(())
     }
 
@@ -180,6 +216,20 @@ mod tests {
             assert!(matches!(local.set_min_pow(start, bad), Err(SettingError::Pow(_))), "{bad}");
         }
         assert_eq!(local.min_pow(), 0.1);
+    }
+
+    #[test]
+    fn the_largest_message_is_at_most_what_it_was_at_the_start() {
+        let (local, now) = (local(), Instant::now());
+        assert_eq!(local.max_message_size(), Admission::default().max_size);
+        local.set_min_pow(now, 2.0).unwrap();
+        local.set_max_message_size(2048).unwrap();
+        assert_eq!((local.max_message_size(), local.admission(now).max_size), (2048, 2048), "no tolerance");
+        assert_eq!(local.admission(now + seconds(10)).max_size, 2048);
+        local.set_max_message_size(Admission::default().max_size).unwrap();
+        for size in [0, 1023, Admission::default().max_size + 1] {
+            assert!(matches!(local.set_max_message_size(size), Err(SettingError::Size { .. })), "{size}");
+        }
     }
 
     /// `spec/waku-mailserver.md` §2.9: what was asked for before is taken in for 10 s more.

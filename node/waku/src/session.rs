@@ -136,6 +136,10 @@ struct Session {
 impl Session {
     /// Counts a packet against the limits; what exceeds them is taken in all the same, until it is too often (§4.13).
     fn count(&mut self, message: &Message) -> Result<(), ProtocolError> {
+        // The session's reader refuses what is over the limit that the node was started with.
+        if message.payload.len() > self.node.local.max_message_size() {
+            return Err(ProtocolError::subprotocol("packet over the largest message size"));
+        }
         let Some(exceeded) = self.limiter.count(Instant::now(), message.payload.len()) else { return Ok(()) };
         self.node.metrics.rate_counted(exceeded);
         if exceeded.intolerable {

@@ -9,6 +9,8 @@ use crate::{
     sockets::{open, receive, send},
 };
 
+/// Nobody.
+const STRANGER: &str = "ca634cae0d49acb401d8a4c6b6fe8c55b70d115bf400769cc1400f3258cd31387574077f301b421bc84df7266c44e9e6d569fc56be00812904767bf5ccd1fc7f";
 const MODULES: &str = "admin,waku,wakuext,mailserver,status";
 const TOPIC: &str = "0xcd423760";
 
@@ -111,6 +113,18 @@ fn ops_2_5_history_that_was_asked_for_reaches_filters_that_allow_it() {
     until("the message again", SOON, || {
         client.rpc("waku_getFilterMessages", json!([filter])).get(0).cloned()
     });
+    // One that is put before it and is not connected is passed over.
+    let stranger = enode.replace(&enode[8..136], STRANGER);
+    assert_eq!(client.rpc("wakuext_setMailserver", json!([stranger])), Value::Null);
+    client.rpc("wakuext_requestMessages", json!([request]));
+    until("the message once more", SOON, || {
+        client.rpc("waku_getFilterMessages", json!([filter])).get(0).cloned()
+    });
+    assert_eq!(client.rpc("wakuext_updateMailservers", json!([[stranger]])), Value::Null);
+    assert_eq!(client.rpc("wakuext_setMailserver", json!([enode])), Value::Null);
+    client.rpc("wakuext_requestMessages", json!([request]));
+    let refused = client.rpc_with(&[], "wakuext_setMailserver", json!(["mail.example"]));
+    assert!(refused["error"]["message"].as_str().unwrap().starts_with("invalid mailServerPeer"), "{refused}");
     assert_eq!(client.rpc("wakuext_echo", json!(["hello"])), "hello");
 }
 

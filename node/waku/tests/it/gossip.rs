@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use devp2p::DisconnectReason;
 use waku_wire::{
     Bloom,
     ProtocolVersion::V1,
@@ -111,6 +112,24 @@ async fn s29_envelope_over_the_limit_in_a_packet_below_it() {
     let text = format!("huge messages are not allowed [{}][50][48]", e.hash());
     assert_eq!(a.confirm(&[&e]).await, [(e.hash(), 22, text)]);
     assert_eq!(server.metric(&format!("{CACHE_FAILURES}{{type=\"oversized\"}}")), 1.0);
+}
+
+#[tokio::test]
+async fn ops_2_4_a_lower_limit_holds_for_the_sessions_that_are_there() {
+    let server = Setup::confirming().start();
+    let mut a = server.full().await;
+    let big = of_length(1, topic(1), NOW + 50, 50, 3000);
+    assert_eq!(a.confirm(&[&big]).await, []);
+    server.waku.set_max_message_size(2048).unwrap();
+    assert_eq!(server.waku.max_message_size(), 2048);
+    assert_eq!(a.confirm(&[&valid(2)]).await, []);
+    a.post(&[&of_length(3, topic(1), NOW + 50, 50, 3000)]).await;
+    a.assert_ended(DisconnectReason::SubprotocolError).await;
+    assert_eq!(server.waku.stats().envelopes, 2);
+    server.waku.set_max_message_size(1 << 20).unwrap();
+    let mut b = server.full().await;
+    assert_eq!(b.gossip(2).await.len(), 2);
+    assert_eq!(b.confirm(&[&of_length(3, topic(1), NOW + 50, 50, 3000)]).await, []);
 }
 
 #[tokio::test]

@@ -75,6 +75,17 @@ pub(in crate::rpc) fn register(
         },
         move |args| update.know(&args.parse::<Vec<String>>(0)?),
     )?;
+    let first = Arc::clone(api);
+    registry.method(
+        &Spec {
+            name: "wakuext_setMailserver",
+            access: Access::Privileged,
+            summary: "Puts a mailserver before the known ones: while it is connected it is the one that is asked.",
+            params: &[Param { name: "enode", kind: Kind::Text, required: true }],
+            result: Kind::Null,
+        },
+        move |args| first.prefer(args.text(0)),
+    )?;
     let (requester, node) = (Arc::clone(api), Arc::clone(node));
     registry.async_method(
         &Spec {
@@ -102,6 +113,15 @@ impl WakuApi {
         }
         let known = enodes.iter().map(|text| parse(text)).collect::<Result<Vec<_>, _>>()?;
         *self.mailservers.lock() = known;
+        Ok(())
+    }
+
+    fn prefer(&self, enode: &str) -> Result<(), ErrorObjectOwned> {
+        let preferred = parse(enode)?;
+        let mut known = self.mailservers.lock();
+        known.retain(|other| other.public_key != preferred.public_key);
+        known.insert(0, preferred);
+        known.truncate(MAX_MAILSERVERS);
         Ok(())
     }
 
@@ -182,6 +202,25 @@ mod tests {
     fn made(asked: serde_json::Value) -> Result<MessagesRequest, String> {
         let asked = serde_json::from_value(asked).unwrap();
         request(&asked, NOW).map_err(|error| error.message().to_owned())
+    }
+
+    #[test]
+    fn ops_2_5_the_mailserver_that_is_set_comes_first() {
+        let metrics = waku::Metrics::register(&prometheus::Registry::new()).unwrap();
+        let waku = waku::Waku::new(waku::Config::new(Arc::new(|| NOW)), None, None, metrics);
+        let api = WakuApi::new(waku, enode::NodeKey::generate(), || NOW);
+        let new = || format!("enode://{}@127.0.0.1:1", enode::NodeKey::generate().public_key());
+        let (a, b, c) = (new(), new(), new());
+        let known = || api.mailservers.lock().iter().map(ToString::to_string).collect::<Vec<_>>();
+        api.know(&[a.clone(), b.clone()]).unwrap();
+        api.prefer(&b).unwrap();
+        assert_eq!(known(), [b.clone(), a.clone()]);
+        api.prefer(&c).unwrap();
+        assert_eq!(known(), [c, b, a]);
+        api.know(&vec![new(); MAX_MAILSERVERS]).unwrap();
+        let last = new();
+        api.prefer(&last).unwrap();
+        assert_eq!((known().len(), &known()[0]), (MAX_MAILSERVERS, &last));
     }
 
     #[test]

@@ -55,6 +55,21 @@ pub(super) fn register(registry: &mut Registry, api: &Arc<WakuApi>) -> Result<()
             Ok(true)
         },
     )?;
+    let size = Arc::clone(api);
+    registry.method(
+        &Spec {
+            name: "waku_setMaxMessageSize",
+            access: Access::Privileged,
+            summary: "Refuses larger packets and envelopes, in bytes; at most what WakuConfig.MaxMessageSize says.",
+            params: &[Param { name: "size", kind: Kind::Number, required: true }],
+            result: Kind::Boolean,
+        },
+        move |args| {
+            let bytes = usize::try_from(args.parse::<u32>(0)?).unwrap_or(usize::MAX);
+            size.waku.set_max_message_size(bytes).map_err(|error| failure(error.to_string()))?;
+            Ok(true)
+        },
+    )?;
     let bloom = Arc::clone(api);
     registry.method(
         &Spec {

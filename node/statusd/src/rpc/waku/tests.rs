@@ -65,6 +65,11 @@ async fn ops_2_4_settings() {
     assert_eq!(api.ask("waku_setMinPoW", json!([0.5])).await, true);
     assert_eq!(api.ask("waku_info", json!([])).await["minPow"], 0.5);
     assert_eq!(api.refused("waku_setMinPoW", json!([-1])).await.0, -32000);
+    assert_eq!(api.ask("waku_setMaxMessageSize", json!([2048])).await, true);
+    assert_eq!(api.ask("waku_info", json!([])).await["maxMessageSize"], 2048);
+    let (code, message) = api.refused("waku_setMaxMessageSize", json!([1_048_577])).await;
+    assert!(code == -32000 && message.contains("set WakuConfig.MaxMessageSize and restart"), "{message}");
+    assert_eq!(api.refused("waku_setMaxMessageSize", json!([-1])).await.0, -32602);
     assert_eq!(api.ask("waku_setBloomFilter", json!([format!("0x{}", "00".repeat(64))])).await, true);
     assert_eq!(api.refused("waku_setBloomFilter", json!(["0x00"])).await.0, -32602);
     let enode = format!("enode://{}@127.0.0.1:1", crate::rpc::testing::PUBLIC);
