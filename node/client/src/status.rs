@@ -49,6 +49,9 @@ pub struct NodeStatus {
     /// The volume under the data directory; `None` when it cannot be measured.
     #[serde(default)]
     pub disk: Option<DiskStatus>,
+    /// Whether the kernel says that something keeps its clock in step; `None` when it does not say. Only a warning.
+    #[serde(default)]
+    pub clock_synchronized: Option<bool>,
 }
 
 /// The address a node advertises to others.
@@ -158,6 +161,7 @@ mod tests {
             }),
             history: Some(HistoryStatus { complete: true, reason: "no replica".into(), agreed_to: None }),
             disk: Some(DiskStatus { total_bytes: 1 << 40, free_bytes: 0 }),
+            clock_synchronized: Some(false),
         }
     }
 
@@ -173,6 +177,7 @@ mod tests {
             "notReadyReasons",
             "totalBytes",
             "freeBytes",
+            "clockSynchronized",
         ] {
             assert!(text.contains(&format!("\"{name}\":")), "{name} is missing from {text}");
         }

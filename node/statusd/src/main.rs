@@ -14,6 +14,7 @@ mod health;
 mod history;
 mod http;
 mod identity;
+mod kernel_clock;
 mod live;
 mod logging;
 mod metrics;

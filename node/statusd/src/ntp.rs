@@ -3,12 +3,17 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::Duration,
 };
 
 use futures::future::join_all;
+use prometheus::{
+    Gauge,
+    core::{Collector, Desc},
+    proto::MetricFamily,
+};
 use rsntp::{AsyncSntpClient, ToServerAddrs};
 use tokio::time::{sleep, timeout};
 
@@ -33,12 +38,18 @@ const ALLOWANCE: u64 = 10_000;
 pub(crate) struct AdjustedClock {
     /// Milliseconds to add; 0 until they are known.
     offset: AtomicI64,
+    known: AtomicBool,
 }
 
 impl AdjustedClock {
     /// Whole UNIX seconds.
     pub(crate) fn now(&self) -> u32 {
         adjusted(unix_now(), self.offset.load(Ordering::Relaxed))
+    }
+
+    fn measured(&self, offset: i64) {
+        self.offset.store(offset, Ordering::Relaxed);
+        self.known.store(true, Ordering::Release);
     }
 }
 
@@ -47,13 +58,42 @@ fn adjusted(system: Duration, offset: i64) -> u32 {
     u32::try_from(system.saturating_add(offset).max(0) / 1000).unwrap_or(u32::MAX)
 }
 
+/// The family of what the clock is off by, absent until that is known.
+///
+/// # Errors
+/// None that could be met.
+pub(crate) fn offset(clock: &Arc<AdjustedClock>) -> prometheus::Result<impl Collector + use<>> {
+    let help = "Seconds that the system clock is behind, by NTP servers.";
+    Ok(Offset { clock: Arc::clone(clock), gauge: Gauge::new("statusd_ntp_offset_seconds", help)? })
+}
+
+struct Offset {
+    clock: Arc<AdjustedClock>,
+    gauge: Gauge,
+}
+
+impl Collector for Offset {
+    fn desc(&self) -> Vec<&Desc> {
+        self.gauge.desc()
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "clocks are not off by 2^53 ms")]
+    fn collect(&self) -> Vec<MetricFamily> {
+        if !self.clock.known.load(Ordering::Acquire) {
+            return Vec::new();
+        }
+        self.gauge.set(self.clock.offset.load(Ordering::Relaxed) as f64 / 1000.0);
+        self.gauge.collect()
+    }
+}
+
 /// Measures again and again, for ever: the node runs it as one of its parts.
 pub(crate) async fn follow(clock: Arc<AdjustedClock>) {
     let mut wait = RETRY;
     loop {
         match measure(&SERVERS).await {
             Ok(offset) => {
-                clock.offset.store(offset, Ordering::Relaxed);
+                clock.measured(offset);
                 if offset.unsigned_abs() > ALLOWANCE {
                     tracing::warn!(
                         offset_ms = offset,
@@ -162,6 +202,19 @@ mod tests {
     }
 
     #[test]
+    fn ops_3_5_the_offset_is_there_once_it_is_known() {
+        let clock = Arc::<AdjustedClock>::default();
+        let registry = prometheus::Registry::new();
+        registry.register(Box::new(offset(&clock).unwrap())).unwrap();
+        let text = || prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+        assert_eq!(text(), "");
+        clock.measured(-1_500);
+        assert!(
+            text().contains("\n# TYPE statusd_ntp_offset_seconds gauge\nstatusd_ntp_offset_seconds -1.5\n")
+        );
+    }
+
+    #[test]
     fn medians() {
         assert_eq!(median(vec![]), None);
         assert_eq!(median(vec![5]), Some(5));
@@ -177,7 +230,7 @@ mod tests {
         assert_eq!(adjusted(Duration::from_secs(5), -6_000), 0);
         assert_eq!(adjusted(Duration::from_secs(u64::from(u32::MAX)), i64::MAX), u32::MAX);
         let clock = AdjustedClock::default();
-        clock.offset.store(3_600_000, Ordering::Relaxed);
+        clock.measured(3_600_000);
         let ahead = clock.now() - crate::clock::unix_seconds();
         assert!((3599..=3600).contains(&ahead), "{ahead}");
     }

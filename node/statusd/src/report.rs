@@ -9,6 +9,7 @@ use replica_sync::ReplicaSync;
 
 use crate::{
     health::{Health, Verdict},
+    kernel_clock,
     rpc::Backend,
 };
 
@@ -80,6 +81,7 @@ impl Report {
                 total_bytes: volume.f_blocks.saturating_mul(volume.f_frsize),
                 free_bytes: volume.f_bavail.saturating_mul(volume.f_frsize),
             }),
+            clock_synchronized: kernel_clock::is_synchronized(),
         }
     }
 }

@@ -29,7 +29,7 @@ use crate::{
     files::{MAX_SECRET_BYTES, read_password, read_text},
     health::Health,
     history::Archive,
-    http, identity,
+    http, identity, kernel_clock,
     live::{self, Live},
     logging::Level,
     metrics::{Metrics, live as scraped},
@@ -172,6 +172,7 @@ async fn start(loaded: Loaded, source: Source, level: Level, hangup: Hangup) -> 
     let ipc_listener = config.ipc.as_deref().map(IpcListener::bind).transpose()?;
     let mut parts = Parts::default();
     let metrics = Metrics::new(VERSION, &config.config_hash, config.mailserver.is_some())?;
+    metrics.registry().register(Box::new(kernel_clock::collector()?))?;
     let (archive, mailserver, password) = start_history(&config, &metrics, &mut parts).await?;
     let waku = start_waku(&config, archive.as_ref(), mailserver.clone(), &metrics, &mut parts)?;
     let live_peers = live::peers("staticPeers", &live_file.static_peers);
@@ -322,9 +323,11 @@ fn start_waku(
     let families = waku::Metrics::register(metrics.registry())?;
     let clock: waku::Clock = if config.ntp {
         let adjusted = Arc::<AdjustedClock>::default();
+        metrics.registry().register(Box::new(ntp::offset(&adjusted)?))?;
         parts.run_until_stop("NTP", ntp::follow(Arc::clone(&adjusted)));
         Arc::new(move || adjusted.now())
     } else {
+        parts.run_until_stop("kernel clock", kernel_clock::follow());
         Arc::new(unix_seconds)
     };
     let waku = Waku::new(
