@@ -41,7 +41,7 @@ pub struct Stats {
     pub query_timeouts: u64,
     /// Lookups that were finished.
     pub lookups: u64,
-    /// Datagrams dropped because their source, or all together, sent too many. Of the driver, as the next three.
+    /// Datagrams dropped because their source, or all together, sent too many. Of the driver, as the next five.
     pub throttled: u64,
     /// Datagrams dropped because too many waited for their signature to be checked.
     pub verify_overflow: u64,
@@ -49,6 +49,10 @@ pub struct Stats {
     pub send_errors: u64,
     /// Reads that the system failed.
     pub receive_errors: u64,
+    /// Bytes of all datagrams read.
+    pub received_bytes: u64,
+    /// Bytes of all datagrams sent.
+    pub sent_bytes: u64,
     /// Nodes remembered.
     pub nodes: usize,
     /// Nodes in the table.

@@ -22,6 +22,7 @@ use crate::{
     peer::{Peer, PeerInfo, PeerSender},
     reader::Reader,
     session::{self, Route},
+    traffic::Traffic,
     writer::{UNSENT_IN_SOCKET, Writer},
 };
 
@@ -55,7 +56,7 @@ impl Connection {
         timeouts: &Timeouts,
     ) -> Result<Self, Error> {
         let budget = Budget::new(OWN_BUDGET, OWN_BUDGET, rlpx::largest_frame(hello.max_message_size));
-        let encrypted = dial_encrypted(enode, key, timeouts, &budget).await?;
+        let encrypted = dial_encrypted(enode, key, timeouts, &budget, &Arc::default()).await?;
         Self::exchange_hello(encrypted, *enode, false, key, hello, timeouts).await
     }
 
@@ -153,7 +154,9 @@ impl Connection {
         let shared = self.shared.iter().find(|s| s.capability.name == name)?.clone();
         let info = Arc::new(self.info(false, false));
         let outbox = Arc::new(Outbox::default());
-        let (route, receiver) = Route::new(&shared);
+        // Nobody asks for the counts of a client.
+        let codes = Traffic::default().codes(&shared.capability, 0);
+        let (route, receiver) = Route::new(&shared, codes);
         let sender = PeerSender::new(Arc::clone(&outbox), &shared);
         let dropped = CancellationToken::new();
         let ended = Arc::new(session::Ended::default());
@@ -189,6 +192,7 @@ pub(crate) async fn dial_encrypted(
     key: &NodeKey,
     timeouts: &Timeouts,
     budget: &Budget,
+    traffic: &Arc<Traffic>,
 ) -> Result<Encrypted, Error> {
     let endpoint = enode.endpoint.filter(|endpoint| endpoint.tcp != 0).ok_or(Error::NoAddress)?;
     let stream = timeout(timeouts.dial, TcpStream::connect((endpoint.ip, endpoint.tcp)))
@@ -196,7 +200,7 @@ pub(crate) async fn dial_encrypted(
         .map_err(|_| Error::Timeout(TCP_CONNECT))?
         .map_err(Error::io(TCP_CONNECT))?;
     tune(&stream);
-    handshake::initiate(stream, key, enode.public_key, timeouts, budget).await
+    handshake::initiate(stream, key, enode.public_key, timeouts, budget, traffic).await
 }
 
 /// Socket options; a kernel that knows one of them not only works less well.

@@ -26,6 +26,7 @@ mod reader;
 mod resolve;
 mod server;
 mod session;
+mod traffic;
 mod writer;
 
 pub use config::{Config, LocalHello, Timeouts};
@@ -39,4 +40,5 @@ pub use reader::Reader;
 pub use resolve::resolve;
 pub use rlpx::{Capability, DisconnectReason, Hello, Offer, Shared};
 pub use server::{Dropped, Handle, Manager, PeerEvent, StartError};
+pub use traffic::{CodeTotals, TrafficTotals};
 pub use writer::Writer;

@@ -34,13 +34,15 @@ pub struct Message {
     pub code: u64,
     /// Payload, uncompressed. An allocation of its own: holding a slice of it holds this message and no more.
     pub payload: Bytes,
+    /// Bytes of the payload in its frame.
+    pub(crate) wire: usize,
     /// A big payload stays on the budget until the message is dropped.
     _charge: Option<Charge>,
 }
 
 impl Message {
-    pub(crate) fn new(code: u64, payload: Bytes, charge: Option<Charge>) -> Self {
-        Self { code, payload, _charge: charge }
+    pub(crate) fn new(code: u64, payload: Bytes, wire: usize, charge: Option<Charge>) -> Self {
+        Self { code, payload, wire, _charge: charge }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The reading half of a session: socket bytes to whole messages, within deadlines and the inbound budget.
 //! An idle session holds no read buffer. Facts: `spec/devp2p.md` §2.6, §2.7.
 
-use std::{future::Future as _, future::poll_fn, pin::Pin, task::Poll, time::Duration};
+use std::{future::Future as _, future::poll_fn, pin::Pin, sync::Arc, task::Poll, time::Duration};
 
 use bytes::{BufMut as _, BytesMut};
 use rlpx::FrameDecoder;
@@ -16,6 +16,7 @@ use crate::{
     Error,
     budget::{self, Budget, Share},
     peer::Message,
+    traffic::Traffic,
 };
 
 /// First read of a session that was idle, bytes; doubled while reads come full.
@@ -34,6 +35,7 @@ pub struct Reader {
     /// What `buffer` has of the budget.
     share: Option<Share>,
     budget: Budget,
+    traffic: Arc<Traffic>,
     read_timeout: Duration,
     timer: Pin<Box<Sleep>>,
 }
@@ -45,6 +47,7 @@ impl Reader {
         buffer: BytesMut,
         read_timeout: Duration,
         budget: Budget,
+        traffic: Arc<Traffic>,
     ) -> Self {
         let timer = Box::pin(sleep(read_timeout));
         Self {
@@ -54,6 +57,7 @@ impl Reader {
             piece: SMALLEST_READ,
             share: None,
             budget,
+            traffic,
             read_timeout,
             timer,
         }
@@ -73,6 +77,7 @@ impl Reader {
         loop {
             if let Some(size) = self.decoder.payload_size(&mut self.buffer)? {
                 // A big payload is paid for before it is allocated, and stays on the budget until it is dropped.
+                let wire = self.decoder.wire_size();
                 let charge =
                     if size > budget::FREE { Box::pin(self.budget.message(size)).await } else { None };
                 if let Some(message) = self.decoder.decode(&mut self.buffer)? {
@@ -81,7 +86,7 @@ impl Reader {
                         self.buffer = BytesMut::from(&self.buffer[..]);
                         self.share = None;
                     }
-                    return Ok(Message::new(message.code, message.payload, charge));
+                    return Ok(Message::new(message.code, message.payload, wire, charge));
                 }
             }
             let deadline = *deadline.get_or_insert_with(|| Instant::now() + self.read_timeout);
@@ -159,6 +164,7 @@ impl Reader {
         if read == 0 {
             return Err(Error::Eof("the session"));
         }
+        self.traffic.received(read);
         if read == piece && piece >= *next {
             *next = (*next * 2).min(LARGEST_READ);
         }

@@ -8,7 +8,9 @@ use parking_lot::Mutex;
 use rlpx::{BASE_PROTOCOL_LENGTH, DisconnectReason, Shared, base};
 use tokio::{sync::mpsc, time::timeout};
 
-use crate::{Error, ProtocolError, outbox::Outbox, peer::Message, pen, reader::Reader, writer::Writer};
+use crate::{
+    Error, ProtocolError, outbox::Outbox, peer::Message, pen, reader::Reader, traffic::Codes, writer::Writer,
+};
 
 /// Messages that wait for a sub-protocol before reading stops.
 const INBOUND_QUEUE: usize = 4;
@@ -42,12 +44,13 @@ pub(crate) struct Route {
     length: u64,
     /// Boxed: a channel is made with room for 32, in every session.
     sender: mpsc::Sender<Box<Message>>,
+    codes: Arc<Codes>,
 }
 
 impl Route {
-    pub(crate) fn new(shared: &Shared) -> (Self, mpsc::Receiver<Box<Message>>) {
+    pub(crate) fn new(shared: &Shared, codes: Arc<Codes>) -> (Self, mpsc::Receiver<Box<Message>>) {
         let (sender, receiver) = mpsc::channel(INBOUND_QUEUE);
-        (Self { offset: shared.offset, length: shared.length, sender }, receiver)
+        (Self { offset: shared.offset, length: shared.length, sender, codes }, receiver)
     }
 }
 
@@ -119,6 +122,7 @@ async fn read(reader: &mut Reader, routes: &[Route], outbox: &Outbox) -> Error {
                 let route = routes.iter().find(|r| (r.offset..r.offset + r.length).contains(&code));
                 let Some(route) = route else { return Error::CodeOutOfRange(code) };
                 message.code -= route.offset;
+                route.codes.received(message.code, message.wire);
                 if route.sender.send(Box::new(message)).await.is_err() {
                     // The sub-protocol is gone; its future says how in a moment.
                     return std::future::pending().await;

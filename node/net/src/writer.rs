@@ -1,7 +1,7 @@
 //! The writing half of a session: messages into frames, frames into the socket, Disconnect last.
 //! Facts: `spec/devp2p.md` §2.5, §2.8.
 
-use std::{io, net::Shutdown, time::Duration};
+use std::{io, net::Shutdown, sync::Arc, time::Duration};
 
 use bytes::{Buf as _, BytesMut};
 use rlpx::{Compression, DisconnectReason, FrameEncoder, base};
@@ -10,7 +10,10 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-use crate::{Error, Timeouts};
+use crate::{
+    Error, Timeouts,
+    traffic::{Codes, Traffic},
+};
 
 /// Unsent bytes that the kernel may hold, set as `TCP_NOTSENT_LOWAT`.
 pub(crate) const UNSENT_IN_SOCKET: u32 = 64 * 1024;
@@ -29,19 +32,29 @@ pub struct Writer {
     deadline: Option<Instant>,
     /// Bytes of that piece that are away.
     piece: usize,
+    traffic: Arc<Traffic>,
+    /// Where the codes of a sub-protocol begin, and their counts.
+    counted: Vec<(u64, Arc<Codes>)>,
     write_timeout: Duration,
     close_timeout: Duration,
     ping_every: Duration,
 }
 
 impl Writer {
-    pub(crate) fn new(half: OwnedWriteHalf, encoder: FrameEncoder, timeouts: &Timeouts) -> Self {
+    pub(crate) fn new(
+        half: OwnedWriteHalf,
+        encoder: FrameEncoder,
+        timeouts: &Timeouts,
+        traffic: Arc<Traffic>,
+    ) -> Self {
         Self {
             half,
             encoder: Box::new(encoder),
             out: BytesMut::new(),
             deadline: None,
             piece: 0,
+            traffic,
+            counted: Vec::new(),
             write_timeout: timeouts.write,
             close_timeout: timeouts.close,
             ping_every: timeouts.ping,
@@ -50,6 +63,11 @@ impl Writer {
 
     pub(crate) fn encoder(&mut self) -> &mut FrameEncoder {
         &mut self.encoder
+    }
+
+    /// Has the messages of a sub-protocol counted whose codes begin at `offset`. Sub-protocols come in the order of codes.
+    pub(crate) fn count(&mut self, offset: u64, codes: Arc<Codes>) {
+        self.counted.push((offset, codes));
     }
 
     /// How long closing may take.
@@ -67,7 +85,11 @@ impl Writer {
     /// # Errors
     /// [`Error::TooBig`]; the session goes on.
     pub fn queue(&mut self, code: u64, payload: &[u8], compression: Compression) -> Result<(), Error> {
-        self.encoder.encode(code, payload, compression, &mut self.out).map_err(Error::TooBig)
+        let wire = self.encoder.encode(code, payload, compression, &mut self.out).map_err(Error::TooBig)?;
+        if let Some((offset, codes)) = self.counted.iter().rfind(|(offset, _)| *offset <= code) {
+            codes.sent(code - offset, wire);
+        }
+        Ok(())
     }
 
     /// Bytes that wait.
@@ -84,6 +106,7 @@ impl Writer {
             match self.half.try_write(&self.out) {
                 Ok(0) => return Err(Error::Eof("a write")),
                 Ok(written) => {
+                    self.traffic.sent(written);
                     self.out.advance(written);
                     self.piece += written;
                     if self.piece >= TIMED_PIECE {

@@ -98,7 +98,7 @@ impl<H: MacState> FrameEncoder<H> {
         self.snappy = true;
     }
 
-    /// Appends one frame to `out`.
+    /// Appends one frame to `out`; the bytes that the payload has in it.
     ///
     /// # Errors
     /// [`FrameError::TooBig`] over [`MAX_PAYLOAD`] or [`MAX_FRAME_BODY`]; `out` and the session are then as before.
@@ -108,7 +108,7 @@ impl<H: MacState> FrameEncoder<H> {
         payload: &[u8],
         compression: Compression,
         out: &mut BytesMut,
-    ) -> Result<(), FrameError> {
+    ) -> Result<usize, FrameError> {
         if payload.len() > MAX_PAYLOAD {
             return Err(FrameError::TooBig { size: payload.len(), limit: MAX_PAYLOAD });
         }
@@ -116,12 +116,13 @@ impl<H: MacState> FrameEncoder<H> {
         out.reserve(HEADER + MAX_CODE + payload.len() + 10 + 15 + MAC);
         out.resize(start + HEADER, 0);
         code.encode(out);
+        let head = out.len();
         match (self.snappy, compression) {
             (false, _) => out.extend_from_slice(payload),
             (true, Compression::Literal) => snappy::put_literal(out, payload),
             (true, Compression::Snappy) => snappy::put_compressed(out, payload)?,
         }
-        let body = out.len() - start - HEADER;
+        let (body, wire) = (out.len() - start - HEADER, out.len() - head);
         if body > MAX_FRAME_BODY {
             out.truncate(start);
             return Err(FrameError::TooBig { size: body, limit: MAX_FRAME_BODY });
@@ -137,7 +138,7 @@ impl<H: MacState> FrameEncoder<H> {
         self.cipher.apply_keystream(ciphertext);
         let body_mac = self.mac.body(ciphertext);
         out.extend_from_slice(&body_mac);
-        Ok(())
+        Ok(wire)
     }
 }
 
@@ -231,6 +232,12 @@ impl<H: MacState> FrameDecoder<H> {
         };
         self.opened = Some(Opened { code, start: length - body.len(), size });
         Ok(Some(size))
+    }
+
+    /// The bytes that the payload of the next message has in its frame, once [`Self::payload_size`] is known, else 0.
+    #[must_use]
+    pub fn wire_size(&self) -> usize {
+        self.opened.zip(self.body).map_or(0, |(opened, length)| length - opened.start)
     }
 
     /// Takes the next message off the front of `buffer`; `None` needs more bytes.

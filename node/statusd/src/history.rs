@@ -6,7 +6,7 @@ use std::{num::NonZeroU64, path::PathBuf, sync::Arc, time::Duration};
 use archive::{ArchiveError, History, Quota, Retention, TimeRange, Writer, WriterConfig, WriterTask};
 use archive_rocksdb::{RocksHistory, Settings};
 use node_config::MailserverConfig;
-use prometheus::Registry;
+use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::{clock::unix_seconds, exit::ExitError, metrics::live as scraped, rpc::ArchiveApi};
@@ -22,6 +22,34 @@ pub(crate) fn retention(config: &MailserverConfig) -> Retention {
     }
 }
 
+/// What retention did.
+#[derive(Clone)]
+struct Evictions {
+    runs: IntCounterVec,
+    rows: IntCounter,
+}
+
+impl Evictions {
+    fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let evictions = Self {
+            runs: IntCounterVec::new(
+                Opts::new(
+                    "statusd_archive_retention_runs_total",
+                    "Looks at what is too old or too much, by how they ended: ok or failed.",
+                ),
+                &["result"],
+            )?,
+            rows: IntCounter::new(
+                "statusd_archive_evicted_envelopes_total",
+                "Envelopes that retention took out of the archive.",
+            )?,
+        };
+        registry.register(Box::new(evictions.runs.clone()))?;
+        registry.register(Box::new(evictions.rows.clone()))?;
+        Ok(evictions)
+    }
+}
+
 /// An open archive.
 pub(crate) struct Archive {
     store: Arc<RocksHistory>,
@@ -34,6 +62,7 @@ pub(crate) struct Archive {
     retention: Retention,
     /// With a cap on its bytes.
     quota: Option<Arc<Quota>>,
+    evictions: Evictions,
 }
 
 impl Archive {
@@ -66,7 +95,8 @@ impl Archive {
         );
         let queue = writer.clone();
         registry.register(Box::new(scraped::archive_queue(move || queue.queued_bytes())?))?;
-        Ok((Self { store, history, writer, metrics, retention, quota }, task))
+        let evictions = Evictions::register(registry)?;
+        Ok((Self { store, history, writer, metrics, retention, quota, evictions }, task))
     }
 
     /// What `mailserver_*` works on.
@@ -79,12 +109,17 @@ impl Archive {
         let (history, metrics, retention) =
             (Arc::clone(&self.history), Arc::clone(&self.metrics), self.retention);
         let quota = self.quota.clone();
+        let evictions = self.evictions.clone();
         async move {
             let mut tick = interval(RETENTION_TICK);
             tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 tick.tick().await;
-                match history.evict(retention, unix_seconds()).await {
+                let outcome = history.evict(retention, unix_seconds()).await;
+                let result = if outcome.is_ok() { "ok" } else { "failed" };
+                evictions.runs.with_label_values(&[result]).inc();
+                evictions.rows.inc_by(outcome.as_ref().map_or(0, |evicted| evicted.rows));
+                match outcome {
                     Ok(evicted) if evicted.rows > 0 => {
                         tracing::info!(
                             rows = evicted.rows,

@@ -32,7 +32,7 @@ use crate::{
     http, identity, kernel_clock,
     live::{self, Live},
     logging::Level,
-    metrics::{Metrics, live as scraped},
+    metrics::{Metrics, live as scraped, traffic},
     node::{Node, VERSION, client_name},
     ntp::{self, AdjustedClock},
     parts::Parts,
@@ -173,6 +173,7 @@ async fn start(loaded: Loaded, source: Source, level: Level, hangup: Hangup) -> 
     let mut parts = Parts::default();
     let metrics = Metrics::new(VERSION, &config.config_hash, config.mailserver.is_some())?;
     metrics.registry().register(Box::new(kernel_clock::collector()?))?;
+    metrics.register_system()?;
     let (archive, mailserver, password) = start_history(&config, &metrics, &mut parts).await?;
     let waku = start_waku(&config, archive.as_ref(), mailserver.clone(), &metrics, &mut parts)?;
     let live_peers = live::peers("staticPeers", &live_file.static_peers);
@@ -183,8 +184,7 @@ async fn start(loaded: Loaded, source: Source, level: Level, hangup: Hangup) -> 
     let sync = sync::start(&config, key.node_id(), archive.as_ref(), replicas, &metrics)?;
     let protocols = (waku.clone(), sync.clone());
     let (p2p, sequence) = start_p2p(&config, key.clone(), &data_dir, &live_file, peers, protocols)?;
-    let server = p2p.clone();
-    metrics.registry().register(Box::new(scraped::Connections::new(move || server.totals())?))?;
+    register_p2p(&metrics, &p2p)?;
     let discovery = start_discovery(&config, key, &data_dir, &p2p, &metrics).await?;
     let statics = (config.static_peers.clone(), live_peers);
     let node = Node::new(
@@ -349,6 +349,8 @@ fn start_waku(
     );
     let relay = Arc::clone(&waku);
     metrics.registry().register(Box::new(scraped::relay(move || relay.stats())?))?;
+    let limiter = Arc::clone(&waku);
+    metrics.registry().register(Box::new(scraped::limited(move || limiter.limited_peers())?))?;
     parts.run_until_stop("expiry", Arc::clone(&waku).expire());
     Ok(Some(waku))
 }
@@ -394,6 +396,16 @@ fn start_p2p(
     }
 }
 
+fn register_p2p(metrics: &Metrics, p2p: &Handle) -> Result<(), ExitError> {
+    let (registry, server) = (metrics.registry(), p2p.clone());
+    registry.register(Box::new(scraped::Connections::new(move || server.totals())?))?;
+    let server = p2p.clone();
+    registry.register(Box::new(traffic::Sessions::new(move || server.traffic())?))?;
+    let server = p2p.clone();
+    registry.register(Box::new(scraped::slots(move || server.inbound_slots_left())?))?;
+    Ok(())
+}
+
 /// Discovery listens on the port that the server has: others take the two for the same (`spec/devp2p.md` §6.3).
 async fn start_discovery(
     config: &NodeConfig,
@@ -402,7 +414,10 @@ async fn start_discovery(
     p2p: &Handle,
     metrics: &Metrics,
 ) -> Result<Option<Arc<Discovery>>, ExitError> {
-    let (Some(settings), Some(listen)) = (&config.discovery, p2p.local_addr()) else { return Ok(None) };
+    let (Some(settings), Some(listen)) = (&config.discovery, p2p.local_addr()) else {
+        metrics.registry().register(Box::new(traffic::Discovery::new(|| None)?))?;
+        return Ok(None);
+    };
     let settings = peer_finder::Settings {
         key,
         listen,
@@ -419,6 +434,8 @@ async fn start_discovery(
     })?;
     let asked = Arc::clone(&discovery);
     metrics.registry().register(Box::new(scraped::discovery(move || asked.stats())?))?;
+    let asked = Arc::clone(&discovery);
+    metrics.registry().register(Box::new(traffic::Discovery::new(move || asked.stats())?))?;
     Ok(Some(discovery))
 }
 

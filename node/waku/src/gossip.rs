@@ -91,6 +91,7 @@ impl Gossip<'_> {
                 submission.envelope = submission.envelope.detach();
             }
         }
+        self.metrics.validated.inc_by(times.envelopes as u64);
         self.metrics.count_cached("hit", hits);
         self.metrics.count_cached("miss", misses);
         let confirmation =

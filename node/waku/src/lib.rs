@@ -253,6 +253,12 @@ impl Waku {
         self.node.limiter.set(limits);
     }
 
+    /// Peers that exceeded a limit of late: not all of it is forgiven yet.
+    #[must_use]
+    pub fn limited_peers(&self) -> usize {
+        self.node.limiter.limited(Instant::now())
+    }
+
     /// Relays an envelope of this node, whatever it is interested in itself; with an archive, returns when it is durable.
     /// Posting the same one again is no error.
     ///

@@ -11,7 +11,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use enode::NodeId;
@@ -101,6 +101,8 @@ pub(crate) struct Limiter {
     generation: AtomicU64,
     /// By prefix. An entry lives as long as it has sessions.
     sources: Mutex<HashMap<SourceId, Source>>,
+    /// Sessions that exceeded a rate, and when all of it is forgiven.
+    over: Mutex<HashMap<NodeId, Instant>>,
 }
 
 /// The sessions of a prefix and their common buckets, made for this generation of limits.
@@ -135,6 +137,11 @@ impl Limiter {
         let mut current = self.limits.write();
         *current = limits.map(Arc::new);
         self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// Sessions that exceeded a rate of which not all is forgiven.
+    pub(crate) fn limited(&self, now: Instant) -> usize {
+        self.over.lock().values().filter(|until| **until > now).count()
     }
 
     /// Begins a session.
@@ -205,6 +212,8 @@ impl SessionLimiter {
         let elapsed = now.saturating_duration_since(*at).as_secs_f64();
         *exceedings = (*exceedings - elapsed * FORGIVEN_PER_SECOND).max(0.0) + 1.0;
         *at = now;
+        let until = now + Duration::from_secs_f64(*exceedings / FORGIVEN_PER_SECOND);
+        self.limiter.over.lock().insert(self.id, until);
         let intolerable = *tolerance > 0 && *exceedings >= f64::from(*tolerance);
         Some(Exceeded { source, peer, intolerable })
     }
@@ -226,6 +235,7 @@ impl SessionLimiter {
     fn end(&mut self) {
         if self.limited.take().is_some() {
             self.limiter.leave(self.source);
+            self.limiter.over.lock().remove(&self.id);
         }
     }
 }
@@ -302,6 +312,24 @@ mod tests {
             ![start; 3].map(|at| other.count(at, 1).unwrap().intolerable).contains(&true),
             "another starts anew"
         );
+    }
+
+    #[test]
+    fn ops_3_5_limited_sessions_are_counted_until_they_are_forgiven() {
+        let (limiter, now) = (Limiter::new(Some(limits(0, 1))), Instant::now());
+        let mut sessions = [1, 2, 3].map(|n| limiter.session(NodeId([n; 32]), address(), SourceId(n.into())));
+        for session in &mut sessions {
+            session.count(now, 1);
+        }
+        assert_eq!(limiter.limited(now), 0, "within the rate");
+        for session in &mut sessions[..2] {
+            session.count(now, 1);
+        }
+        sessions[1].count(now, 1);
+        let at = |ms| limiter.limited(now + Duration::from_millis(ms));
+        assert_eq!([0, 999, 1000, 1999, 2000].map(at), [2, 2, 1, 1, 0]);
+        drop(sessions);
+        assert_eq!(limiter.limited(now), 0);
     }
 
     #[test]

@@ -98,6 +98,8 @@ impl Handle {
             verify_overflow: counters.verify_overflow.load(Ordering::Relaxed),
             send_errors: counters.send_errors.load(Ordering::Relaxed),
             receive_errors: counters.receive_errors.load(Ordering::Relaxed),
+            received_bytes: counters.received_bytes.load(Ordering::Relaxed),
+            sent_bytes: counters.sent_bytes.load(Ordering::Relaxed),
             ..stats
         }
     }

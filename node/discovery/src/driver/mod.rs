@@ -116,6 +116,8 @@ struct Counters {
     verify_overflow: AtomicU64,
     send_errors: AtomicU64,
     receive_errors: AtomicU64,
+    received_bytes: AtomicU64,
+    sent_bytes: AtomicU64,
 }
 
 impl Manager {
@@ -183,6 +185,7 @@ impl Manager {
                     continue;
                 }
             };
+            self.counters.received_bytes.fetch_add(length as u64, Ordering::Relaxed);
             let Ok(unverified) = Unverified::parse(&buffer[..length]) else {
                 count(&self.counters.malformed);
                 continue;
@@ -233,9 +236,14 @@ impl Manager {
                 let to = self.in_socket_family(to);
                 tokio::select! {
                     () = self.stop.cancelled() => return,
-                    sent = socket.send_to(&bytes, to) => if let Err(error) = sent {
-                        tracing::debug!(%to, %error, "UDP send failed");
-                        count(&self.counters.send_errors);
+                    sent = socket.send_to(&bytes, to) => match sent {
+                        Ok(sent) => {
+                            self.counters.sent_bytes.fetch_add(sent as u64, Ordering::Relaxed);
+                        }
+                        Err(error) => {
+                            tracing::debug!(%to, %error, "UDP send failed");
+                            count(&self.counters.send_errors);
+                        }
                     },
                 }
             }

@@ -48,7 +48,9 @@ async fn dial(guard: Dialing, url: EnodeUrl) {
     // Boxed, as the session is: see inbound connections.
     let connect = Box::pin(async {
         let enode = resolve(&url, manager.timeouts.dial).await?;
-        let encrypted = dial_encrypted(&enode, &manager.key, &manager.timeouts, &manager.budget).await?;
+        let encrypted =
+            dial_encrypted(&enode, &manager.key, &manager.timeouts, &manager.budget, &manager.traffic)
+                .await?;
         manager.state.lock().schedule.reached(&guard.id);
         establish(&manager, encrypted, enode, None).await
     });

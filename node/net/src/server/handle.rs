@@ -9,7 +9,7 @@ use super::{
     manager::{Manager, PeerEvent},
     peers::Entry,
 };
-use crate::{DisconnectReason, LocalHello, PeerInfo, Totals};
+use crate::{DisconnectReason, LocalHello, PeerInfo, Totals, TrafficTotals};
 
 /// Controls a running server. Cheap to clone; dropping it does not stop the server.
 #[derive(Clone)]
@@ -74,6 +74,18 @@ impl Handle {
     #[must_use]
     pub fn totals(&self) -> Totals {
         self.0.counters.totals()
+    }
+
+    /// What passed its sockets since its start.
+    #[must_use]
+    pub fn traffic(&self) -> TrafficTotals {
+        self.0.traffic.totals()
+    }
+
+    /// Inbound peers for which there is room.
+    #[must_use]
+    pub fn inbound_slots_left(&self) -> usize {
+        self.0.state.lock().peers.inbound_left()
     }
 
     /// Peers that come and go from now on. A listener that falls 1024 events behind is told that it missed some.

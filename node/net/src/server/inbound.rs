@@ -97,7 +97,8 @@ async fn serve_inbound(guard: Ticket, stream: TcpStream) {
 
 async fn welcome(manager: &Arc<Manager>, ticket: u64, stream: TcpStream) -> Result<Established, Error> {
     tune(&stream);
-    let encrypted = handshake::accept(stream, &manager.key, &manager.timeouts, &manager.budget).await?;
+    let encrypted =
+        handshake::accept(stream, &manager.key, &manager.timeouts, &manager.budget, &manager.traffic).await?;
     manager.state.lock().pending.authenticated(ticket);
     let enode = inbound_enode(encrypted.remote, encrypted.remote_addr);
     establish(manager, encrypted, enode, Some(ticket)).await
@@ -159,16 +160,18 @@ impl Drop for Greeting<'_> {
 impl Established {
     /// Runs the session and its sub-protocols to the end, then takes the peer out of the set.
     pub(crate) async fn run(self, manager: &Manager) {
-        let Self { connection, entry } = self;
+        let Self { mut connection, entry } = self;
         // Also when this task is dropped or panics the peer leaves the set.
         let mut leave = Leave { manager, entry, why: Error::Closed(DisconnectReason::NetworkError) };
         let ended = Arc::new(Ended::default());
         let (mut routes, mut works) = (Vec::new(), FuturesUnordered::new());
-        for shared in connection.shared() {
+        for shared in connection.shared().to_vec() {
             let served = |p: &&Arc<dyn crate::Protocol>| p.capabilities().contains(&shared.capability);
             let Some(protocol) = manager.protocols.iter().find(served) else { continue };
-            let (route, receiver) = Route::new(shared);
-            let sender = PeerSender::new(Arc::clone(&leave.entry.outbox), shared);
+            let codes = manager.traffic.codes(&shared.capability, shared.length);
+            connection.writer.count(shared.offset, Arc::clone(&codes));
+            let (route, receiver) = Route::new(&shared, codes);
+            let sender = PeerSender::new(Arc::clone(&leave.entry.outbox), &shared);
             let info = Arc::clone(&leave.entry.info);
             let peer = Peer::new(info, shared.capability.clone(), receiver, sender, Arc::clone(&ended));
             routes.push(route);

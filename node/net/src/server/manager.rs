@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     Config, DisconnectReason, Error, Handle, LocalHello, PeerInfo, Protocol, Timeouts, budget::Budget,
-    counters::Counters, outbox::Outbox, server::peers::Entry,
+    counters::Counters, outbox::Outbox, server::peers::Entry, traffic::Traffic,
 };
 
 /// Events that a slow listener may lag behind before it misses some.
@@ -76,6 +76,7 @@ pub struct Manager {
     pub(crate) protocols: Vec<Arc<dyn Protocol>>,
     pub(crate) budget: Budget,
     pub(crate) counters: Counters,
+    pub(crate) traffic: Arc<Traffic>,
     pub(crate) local_addr: Option<SocketAddr>,
     pub(crate) state: Mutex<State>,
     pub(crate) events: broadcast::Sender<PeerEvent>,
@@ -127,6 +128,7 @@ impl Manager {
                 rlpx::largest_frame(config.max_message_size),
             ),
             counters: Counters::default(),
+            traffic: Arc::default(),
             local_addr,
             state: Mutex::new(state),
             events: broadcast::channel(EVENTS).0,

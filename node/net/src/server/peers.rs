@@ -94,6 +94,12 @@ impl Peers {
         self.entries.len()
     }
 
+    /// How many more inbound peers [`Self::check`] lets in that are not trusted.
+    pub(crate) fn inbound_left(&self) -> usize {
+        let inbound = (self.max - self.max_dialed()).saturating_sub(self.inbound);
+        inbound.min(self.max.saturating_sub(self.entries.len()))
+    }
+
     pub(crate) fn dialed(&self) -> usize {
         self.entries.len() - self.inbound
     }
@@ -131,6 +137,15 @@ mod tests {
     fn section_3_1_dial_ratio() {
         for (max, dialed) in [(0, 0), (1, 1), (2, 1), (3, 1), (25, 8), (50, 16), (100, 33)] {
             assert_eq!(peers(max, 0, 0).max_dialed(), dialed, "MaxPeers {max}");
+        }
+    }
+
+    #[test]
+    fn ops_3_5_inbound_slots_left() {
+        for (max, inbound, dialed, left) in
+            [(25, 0, 0, 17), (25, 10, 0, 7), (25, 17, 0, 0), (25, 0, 20, 5), (25, 18, 8, 0), (0, 0, 0, 0)]
+        {
+            assert_eq!(peers(max, inbound, dialed).inbound_left(), left, "{max} {inbound} {dialed}");
         }
     }
 

@@ -53,6 +53,20 @@ fn section_11_3_frame_with_a_fake_hash() {
     assert_eq!(message, Message { code: 8, payload: payload.into() });
 }
 
+/// What metrics show of a message is the same on both sides: its payload as it is in the frame.
+#[test]
+fn ops_3_4_the_payload_in_a_frame_is_counted_alike_by_both_sides() {
+    let (mut encoder, mut decoder) = snappy_pair();
+    let mut out = BytesMut::new();
+    for (compression, size) in [(Compression::Snappy, 52), (LITERAL, 1005)] {
+        let wire = encoder.encode(17, &[7; 1000], compression, &mut out).unwrap();
+        assert_eq!((wire, decoder.wire_size()), (size, 0), "{compression:?}");
+        decoder.payload_size(&mut out).unwrap();
+        assert_eq!(decoder.wire_size(), wire);
+        decoder.decode(&mut out).unwrap().unwrap();
+    }
+}
+
 /// `spec/devp2p.md` §11.4, every frame of both directions: made bit by bit, and read.
 #[test]
 fn section_11_4_session_after_auth2_and_ack2() {

@@ -133,6 +133,26 @@ pub(crate) fn relay(ask: impl Fn() -> Stats + Send + Sync + 'static) -> promethe
     Gauges::new(move || Some(ask()), figures)
 }
 
+/// Room for peers.
+pub(crate) fn slots(ask: impl Fn() -> usize + Send + Sync + 'static) -> prometheus::Result<Gauges<usize>> {
+    let figures: [(_, _, Of<usize>); 1] = [(
+        "statusd_p2p_inbound_slots_left",
+        "Peers that may still connect by themselves, those that are trusted not counted.",
+        |slots| *slots,
+    )];
+    Gauges::new(move || Some(ask()), figures)
+}
+
+/// Peers that send too much.
+pub(crate) fn limited(ask: impl Fn() -> usize + Send + Sync + 'static) -> prometheus::Result<Gauges<usize>> {
+    let figures: [(_, _, Of<usize>); 1] = [(
+        "statusd_waku_rate_limited_peers",
+        "Connected peers that exceeded a rate limit of late.",
+        |peers| *peers,
+    )];
+    Gauges::new(move || Some(ask()), figures)
+}
+
 /// What waits for the archive.
 pub(crate) fn archive_queue(
     ask: impl Fn() -> usize + Send + Sync + 'static,

@@ -2,6 +2,8 @@
 //! Facts: `spec/operations.md` §3.2, §3.3 (names), §3.5 (what was missing).
 
 pub(crate) mod live;
+mod system;
+pub(crate) mod traffic;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -74,6 +76,14 @@ impl Metrics {
             None
         };
         Ok(Self { registry, ready, archive })
+    }
+
+    /// Adds the families of the machine, the process and the runtime that this is called in.
+    ///
+    /// # Errors
+    /// A name is taken.
+    pub(crate) fn register_system(&self) -> prometheus::Result<()> {
+        self.registry.register(Box::new(system::System::new()?))
     }
 
     /// Where other parts register their families.

@@ -6,6 +6,7 @@ mod archive;
 mod canary;
 mod cross_check;
 mod exchange;
+mod families;
 mod fleet;
 mod history;
 mod hostile;

@@ -47,12 +47,12 @@ fn a_peer_added_by_rpc_connects() {
 }
 
 const STATUS: u64 = 0;
-const MESSAGES: u64 = 1;
+pub(crate) const MESSAGES: u64 = 1;
 const MESSAGE_RESPONSE: u64 = 12;
-const UNKNOWN: u64 = 99;
+pub(crate) const UNKNOWN: u64 = 99;
 
 /// A peer that announced no options and read the node's status.
-async fn greet(node: &Statusd) -> Peer {
+pub(crate) async fn greet(node: &Statusd) -> Peer {
     greet_as(&NodeKey::generate(), node).await
 }
 
@@ -71,7 +71,7 @@ async fn greet_as(key: &NodeKey, node: &Statusd) -> Peer {
 }
 
 /// Where the session has ended already, what is received says so.
-async fn send(peer: &Peer, code: u64, payload: Vec<u8>) {
+pub(crate) async fn send(peer: &Peer, code: u64, payload: Vec<u8>) {
     let _ = peer.sender().send(Lane::Control, code, payload.into()).await;
 }
 
