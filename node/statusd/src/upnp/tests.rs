@@ -96,9 +96,9 @@ async fn without_discovery_only_tcp_is_forwarded() {
 #[tokio::test]
 async fn a_forwarding_is_renewed_before_it_ends() {
     let router = TestRouter::start(LOOPBACK).await;
-    let mut run = forward(&router, Times { lease: Duration::from_secs(4), ..TIMES }, true);
+    let mut run = forward(&router, Times { lease: Duration::from_secs(8), ..TIMES }, true);
     run.learns(at(PORT, PORT)).await;
-    until(&router, "three renewals", |behaviour| behaviour.asked.values().all(|asked| *asked >= 4)).await;
+    until(&router, "two renewals", |behaviour| behaviour.asked.values().all(|asked| *asked >= 3)).await;
     router.with_behaviour(|behaviour| {
         assert!(behaviour.lapsed.is_empty(), "{:?}", behaviour.lapsed);
         assert_eq!(outside(behaviour).len(), 2);

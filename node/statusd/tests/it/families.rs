@@ -3,7 +3,7 @@
 //!
 //! Not here: `go_*`, `system_memory_allocs` and `_frees`, which are Go's; `waku2_*` with labels, which are never used; what
 //! is constantly 0 on a relay (§3.4); reachability from outside, which the operator measures; `statusd_ntp_offset_seconds`,
-//! for which public servers would have to be asked.
+//! for which public servers would have to be asked; what only replicas (`statusd_sync_*`) or a full archive count.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -116,6 +116,9 @@ const ROWS: &[Row] = &[
     ("ops 3.5", "statusd_archive_queue_bytes", "gauge", "", ""),
     ("ops 3.5", "statusd_archive_write_duration_seconds", "histogram", "", ""),
     ("ops 3.5", "statusd_history_complete", "gauge", "", ""),
+    ("ops 3.5", "statusd_history_keys_scanned_total", "counter", "filter", ""),
+    ("ops 3.5", "statusd_history_envelopes_sent_total", "counter", "filter", ""),
+    ("ops 3.5", "statusd_history_requests_delayed_total", "counter", "", ""),
     ("ops 3.5", "statusd_clock_synchronized", "gauge", "", ""),
     ("ops 3.5", "statusd_p2p_connection_failures_total", "counter", "cause direction", ""),
     ("ops 3.5", "statusd_p2p_sessions_ended_total", "counter", "cause", ""),
@@ -129,6 +132,8 @@ const ROWS: &[Row] = &[
     ("ops 3.5", "statusd_relay_fan_out_seconds", "histogram", "", ""),
     ("ops 3.5", "statusd_discovery_table_nodes", "gauge", "", ""),
     ("ops 3.5", "statusd_discovery_nodes", "gauge", "", ""),
+    ("ops 3.5", "statusd_discovery_topics", "gauge", "", ""),
+    ("ops 3.5", "statusd_discovery_topic_entries", "gauge", "", ""),
     ("ops 3.5", "statusd_build_info", "gauge", "config_hash version", ""),
     ("ops 3.5", "statusd_ready", "gauge", "", ""),
 ];
