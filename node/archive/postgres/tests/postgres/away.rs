@@ -67,11 +67,11 @@ fn nothing_acknowledged_is_lost_when_the_server_is_stopped_under_load() {
     let history = Arc::new(PostgresHistory::new(&server.uri("postgres"), &settings).unwrap());
     let (writer, task) =
         Writer::new(Arc::clone(&history) as _, WriterConfig::default(), None, Arc::new(Silent));
-    let mut load = runtime.block_on(async {
+    let (mut load, sending) = runtime.block_on(async {
         history.open().await.unwrap();
         tokio::spawn(task);
         let (seen, seeing) = tokio::sync::watch::channel(Load::default());
-        tokio::spawn(async move {
+        let sending = tokio::spawn(async move {
             for n in 0.. {
                 let batch: Vec<Submission> = (0..20u32)
                     .map(|k| envelope(NOW - n % 3000, k.to_be_bytes(), n * 20 + k, 200))
@@ -86,7 +86,7 @@ fn nothing_acknowledged_is_lost_when_the_server_is_stopped_under_load() {
                 }
             }
         });
-        seeing
+        (seeing, sending)
     });
     let wait = |load: &mut Seeing, until: fn(&Load) -> bool| {
         let seen = runtime.block_on(async {
@@ -102,6 +102,7 @@ fn nothing_acknowledged_is_lost_when_the_server_is_stopped_under_load() {
     let seen = wait(&mut load, |load| load.after_refusal >= 2000);
     drop(load);
     runtime.block_on(async {
+        sending.await.unwrap();
         let stored: BTreeSet<Position> =
             history.ids(TimeRange::ALL, None, usize::MAX).await.unwrap().into_iter().collect();
         assert_eq!(seen.acknowledged.difference(&stored).count(), 0, "of {}", seen.acknowledged.len());
