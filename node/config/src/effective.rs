@@ -215,6 +215,28 @@ pub struct MailserverConfig {
     pub sync_peers: Vec<EnodeUrl>,
     /// When history counts as complete although no replica agrees.
     pub sync_timeout: Duration,
+    /// The database that holds the archive; `None`: it is in [`Self::data_dir`].
+    pub postgres: Option<PostgresConfig>,
+}
+
+/// An archive in a PostgreSQL database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PostgresConfig {
+    /// Where its URI comes from.
+    pub uri: DatabaseUri,
+    /// Directory of what waits while it is away.
+    pub spool_dir: PathBuf,
+    /// Most bytes that wait there.
+    pub spool_max_bytes: u64,
+}
+
+/// Where the URI of a database comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DatabaseUri {
+    /// From the configuration.
+    Inline(Secret),
+    /// From a file, read at the start.
+    File(PathBuf),
 }
 
 /// Where the password of history requests comes from.

@@ -4,7 +4,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use crate::{
-    Identity, NodeConfig, Origin, Password, Secret,
+    DatabaseUri, Identity, NodeConfig, Origin, Password, PostgresConfig, Secret,
     keys::{self, Effect},
     merge::Merged,
 };
@@ -121,9 +121,17 @@ fn secret(config: &NodeConfig, path: &str) -> Option<Shown> {
             Some(Password::Inline(secret)) => Some(secret),
             _ => None,
         },
+        "WakuConfig.DatabaseConfig.PGConfig.URI" => match postgres(config).map(|it| &it.uri) {
+            Some(DatabaseUri::Inline(secret)) => Some(secret),
+            _ => None,
+        },
         _ => return None,
     };
     Some(secret.map_or(Shown::Plain(Value::Null), |secret| Shown::Secret(secret.clone())))
+}
+
+fn postgres(config: &NodeConfig) -> Option<&PostgresConfig> {
+    config.mailserver.as_ref()?.postgres.as_ref()
 }
 
 fn root(config: &NodeConfig, key: &str) -> Option<Value> {
@@ -210,6 +218,12 @@ fn waku(config: &NodeConfig, key: &str) -> Option<Value> {
         "MailServerRetentionSeconds" => json!(mailserver?.retention.map_or(0, |it| it.as_secs())),
         "MailServerSyncPeers" => json!(mailserver?.sync_peers),
         "MailServerSyncTimeout" => json!(mailserver?.sync_timeout.as_secs()),
+        "DatabaseConfig.PGConfig.Enabled" => json!(postgres(config).is_some()),
+        "DatabaseConfig.PGConfig.URIFile" => match &postgres(config)?.uri {
+            DatabaseUri::File(path) => json!(path),
+            DatabaseUri::Inline(_) => Value::Null,
+        },
+        "DatabaseConfig.PGConfig.SpoolMaxBytes" => json!(postgres(config)?.spool_max_bytes),
         "MailServerMaxBytes" => json!(mailserver?.max_bytes.map_or(0, std::num::NonZero::get)),
         _ => return None,
     })

@@ -224,4 +224,34 @@ pub struct WakuConfigFile {
     /// Exceedings at which a peer is disconnected; 0 is never.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_limit_tolerance: Option<u32>,
+    /// Databases of the archive.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database_config: Option<DatabaseConfigFile>,
+}
+
+/// `WakuConfig.DatabaseConfig`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DatabaseConfigFile {
+    /// PostgreSQL.
+    #[serde(rename = "PGConfig", skip_serializing_if = "Option::is_none")]
+    pub postgres: Option<PostgresConfigFile>,
+}
+
+/// `WakuConfig.DatabaseConfig.PGConfig`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct PostgresConfigFile {
+    /// Keep the archive in a PostgreSQL database.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// Where it is. Prefer [`Self::uri_file`].
+    #[serde(rename = "URI", skip_serializing_if = "Option::is_none")]
+    pub uri: Option<Secret>,
+    /// Extension: file with the URI.
+    #[serde(rename = "URIFile", skip_serializing_if = "Option::is_none")]
+    pub uri_file: Option<String>,
+    /// Extension: most bytes that wait on disk while the database is away; 0 is the default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spool_max_bytes: Option<u64>,
 }

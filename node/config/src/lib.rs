@@ -31,13 +31,15 @@ mod validate;
 
 pub use cidr::{Cidr, CidrError};
 pub use effective::{
-    DiscoveryConfig, Environment, HttpConfig, Identity, ListenAddr, LogLevel, MailserverConfig,
-    MetricsConfig, NodeConfig, Password, RateLimitsConfig, TopicLimits, WakuConfig, WebSocketConfig,
-    config_hash,
+    DatabaseUri, DiscoveryConfig, Environment, HttpConfig, Identity, ListenAddr, LogLevel, MailserverConfig,
+    MetricsConfig, NodeConfig, Password, PostgresConfig, RateLimitsConfig, TopicLimits, WakuConfig,
+    WebSocketConfig, config_hash,
 };
 pub use error::ConfigError;
 pub use explain::{Change, Setting, Shown, changes};
-pub use file::{ClusterConfigFile, ConfigFile, TopicLimitsFile, WakuConfigFile};
+pub use file::{
+    ClusterConfigFile, ConfigFile, DatabaseConfigFile, PostgresConfigFile, TopicLimitsFile, WakuConfigFile,
+};
 pub use flags::{Flags, Parsed, UsageError, go_bool, parse_command};
 pub use generate::{Generated, generate};
 pub use live::{Advertise, LIVE_FILE_NAME, LiveFile, SYNC_INTERVALS};

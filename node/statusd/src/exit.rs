@@ -108,7 +108,9 @@ impl ExitError {
             | Self::Password(_)
             | Self::BootNode(_)
             | Self::Registry(_)
-            | Self::Command(CommandError::Path { .. } | CommandError::Old(OldError::Io { .. })) => 1,
+            | Self::Command(
+                CommandError::Path { .. } | CommandError::InDatabase | CommandError::Old(OldError::Io { .. }),
+            ) => 1,
             Self::Usage(_) | Self::ConfigFile { .. } => 2,
             Self::Archive(ArchiveError::Locked { .. })
             | Self::Locked(_)

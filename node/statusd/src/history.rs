@@ -1,15 +1,21 @@
-//! The archive of a mailserver: opened, written to in groups, kept within its retention, closed.
+//! The archive of a mailserver, in a directory or in a database: opened, written to in groups, kept within its retention,
+//! closed.
 //! Facts: design §2 "Archive".
 
 use std::{num::NonZeroU64, path::PathBuf, sync::Arc, time::Duration};
 
-use archive::{ArchiveError, History, Quota, Retention, TimeRange, Writer, WriterConfig, WriterTask};
+use archive::{ArchiveError, Class, History, Quota, Retention, TimeRange, Writer, WriterConfig, WriterTask};
+use archive_postgres::PostgresHistory;
 use archive_rocksdb::{RocksHistory, Settings};
-use node_config::MailserverConfig;
+use archive_spool::Spooled;
+use node_config::{DatabaseUri, MailserverConfig, PostgresConfig, Secret};
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::{clock::unix_seconds, exit::ExitError, metrics::live as scraped, rpc::ArchiveApi};
+use crate::{
+    clock::unix_seconds, exit::ExitError, files::read_password, metrics::live as scraped, parts::Parts,
+    rpc::ArchiveApi,
+};
 
 /// Between two looks at what is too old or too much. Retention goes by whole hours, space by what comes in.
 const RETENTION_TICK: Duration = Duration::from_mins(5);
@@ -50,9 +56,57 @@ impl Evictions {
     }
 }
 
+/// Does what blocks on a thread for that.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ArchiveError> + Send + 'static,
+) -> Result<T, ArchiveError> {
+    let work = tokio::task::spawn_blocking(work);
+    work.await.map_err(|error| ArchiveError::Io(format!("opening ended early: {error}")))?
+}
+
+/// The URI of a database.
+///
+/// # Errors
+/// Its file cannot be read.
+pub(crate) fn uri(config: &PostgresConfig) -> Result<Secret, ExitError> {
+    match &config.uri {
+        DatabaseUri::Inline(uri) => Ok(uri.clone()),
+        DatabaseUri::File(path) => read_password(path).map_err(|source| ExitError::File {
+            setting: "WakuConfig.DatabaseConfig.PGConfig.URIFile",
+            action: "read",
+            path: path.clone(),
+            source,
+            remedy: "put postgres://user:password@host:5432/database there",
+        }),
+    }
+}
+
+/// The archive in a database, with a spool before it. A server that is away is no reason not to start; one that refuses
+/// is.
+async fn database(
+    config: &PostgresConfig,
+    registry: &Registry,
+    parts: &mut Parts,
+) -> Result<Arc<dyn History>, ExitError> {
+    let history = PostgresHistory::new(uri(config)?.expose(), &archive_postgres::Settings::default())?;
+    if let Err(error) = history.open().await {
+        if error.class() == Class::Setup {
+            return Err(error.into());
+        }
+        tracing::warn!(%error, "what is archived goes to the spool until the database is there");
+    }
+    let (directory, most) = (config.spool_dir.clone(), config.spool_max_bytes);
+    let (spooled, replay) = blocking(move || Spooled::open(Arc::new(history), &directory, most)).await?;
+    parts.run_until_stop("spool", replay);
+    let waiting = Arc::clone(&spooled);
+    registry.register(Box::new(scraped::archive_spool(move || waiting.waiting_bytes())?))?;
+    Ok(spooled)
+}
+
 /// An open archive.
 pub(crate) struct Archive {
-    store: Arc<RocksHistory>,
+    /// Where it is in a directory.
+    directory: Option<Arc<RocksHistory>>,
     /// For reading.
     pub(crate) history: Arc<dyn History>,
     /// For writing.
@@ -73,18 +127,25 @@ impl Archive {
     pub(crate) async fn open(
         config: &MailserverConfig,
         registry: &Registry,
+        parts: &mut Parts,
     ) -> Result<(Self, WriterTask), ExitError> {
-        let path: PathBuf = config.data_dir.clone();
-        let open = tokio::task::spawn_blocking(move || RocksHistory::open(&path, &Settings::default()));
-        let history = open
-            .await
-            .map_err(|error| ArchiveError::Io(format!("opening ended early: {error}")))
-            .and_then(|opened| opened)?;
-        let store = Arc::new(history);
-        let history: Arc<dyn History> = Arc::clone(&store) as Arc<dyn History>;
+        let (directory, history): (_, Arc<dyn History>) = match &config.postgres {
+            None => {
+                let path: PathBuf = config.data_dir.clone();
+                let open = blocking(move || RocksHistory::open(&path, &Settings::default())).await?;
+                let directory = Arc::new(open);
+                (Some(Arc::clone(&directory)), directory)
+            }
+            Some(postgres) => (None, database(postgres, registry, parts).await?),
+        };
         let metrics = mailserver::Metrics::new(registry, history.label())?;
         let metrics = Arc::new(metrics);
-        metrics.set_archived(history.stats().await?.envelopes);
+        match history.stats().await {
+            Ok(stats) => metrics.set_archived(stats.envelopes),
+            // The spool takes what comes until it is back.
+            Err(error) if config.postgres.is_some() && error.is_retryable() => {}
+            Err(error) => return Err(error.into()),
+        }
         let retention = retention(config);
         let quota = retention.max_bytes.map(Quota::new).map(Arc::new);
         let (writer, task) = Writer::new(
@@ -96,12 +157,16 @@ impl Archive {
         let queue = writer.clone();
         registry.register(Box::new(scraped::archive_queue(move || queue.queued_bytes())?))?;
         let evictions = Evictions::register(registry)?;
-        Ok((Self { store, history, writer, metrics, retention, quota, evictions }, task))
+        Ok((Self { directory, history, writer, metrics, retention, quota, evictions }, task))
     }
 
     /// What `mailserver_*` works on.
     pub(crate) fn api(&self) -> ArchiveApi {
-        ArchiveApi { store: Arc::clone(&self.store), retention: self.retention }
+        ArchiveApi {
+            history: Arc::clone(&self.history),
+            directory: self.directory.clone(),
+            retention: self.retention,
+        }
     }
 
     /// Evicts what is too old or too much, now and from time to time.

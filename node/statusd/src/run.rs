@@ -295,7 +295,7 @@ async fn start_history(
         }
     };
     let password = mailserver::Password::new(password.expose().to_owned().into())?;
-    let (archive, writer) = Archive::open(settings, metrics.registry()).await?;
+    let (archive, writer) = Archive::open(settings, metrics.registry(), parts).await?;
     parts.run("archive writer", writer);
     parts.run_until_stop("retention", archive.keep_retention());
     let mailserver = Mailserver::new(

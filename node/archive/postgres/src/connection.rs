@@ -20,6 +20,29 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// Until the far end of a silent connection is asked whether it is there, and until it is given up.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
+/// What a connection is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Purpose {
+    /// To read and write our tables.
+    Archive,
+    /// To look at our tables.
+    View,
+    /// To look at those of the reference, on servers from 9.6 on.
+    Old,
+}
+
+impl Purpose {
+    fn session(self) -> String {
+        match self {
+            Self::Archive => SESSION.to_owned(),
+            Self::View => format!("{SESSION}; {READ_ONLY}"),
+            Self::Old => READ_ONLY.to_owned(),
+        }
+    }
+}
+
+const READ_ONLY: &str = "SET application_name = 'statusd'; SET default_transaction_read_only = on";
+
 /// How every connection works. Plans are made for the values at hand: they decide which days are looked at. A server set
 /// to confirm before it has written is not believed. A statement or a transaction whose client was cut off ends by
 /// itself, so that it does not hold up other replicas.
@@ -35,19 +58,22 @@ const SESSION: &str = "SET application_name = 'statusd'; \
         WHERE inet_client_addr() IS NOT NULL";
 
 /// Makes a connection and sets it up.
-struct Connector(MakeRustlsConnect);
+struct Connector {
+    tls: MakeRustlsConnect,
+    session: String,
+}
 
 impl Connect for Connector {
     fn connect(
         &self,
         config: &Config,
     ) -> BoxFuture<'_, Result<(Client, JoinHandle<()>), tokio_postgres::Error>> {
-        let (tls, config) = (self.0.clone(), config.clone());
+        let (tls, config, session) = (self.tls.clone(), config.clone(), self.session.clone());
         async move {
             let (client, connection) = config.connect(tls).await?;
             // Who waits on the client hears how the connection ended.
             let running = tokio::spawn(connection.map(|_| ()));
-            client.batch_execute(SESSION).await?;
+            client.batch_execute(&session).await?;
             Ok((client, running))
         }
         .boxed()
@@ -62,7 +88,12 @@ pub(crate) struct Connections {
 
 impl Connections {
     /// A pool of at most `most` connections, none made yet, each given `patience` for a piece of work.
-    pub(crate) fn new(address: &Address, most: usize, patience: Duration) -> Result<Self, ArchiveError> {
+    pub(crate) fn new(
+        address: &Address,
+        purpose: Purpose,
+        most: usize,
+        patience: Duration,
+    ) -> Result<Self, ArchiveError> {
         let mut config = address.config.clone();
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT);
@@ -70,7 +101,7 @@ impl Connections {
         config.keepalives_idle(KEEPALIVE);
         let manager = Manager::from_connect(
             config,
-            Connector(tls::connector(address)?),
+            Connector { tls: tls::connector(address)?, session: purpose.session() },
             ManagerConfig { recycling_method: RecyclingMethod::Fast },
         );
         let pool = Pool::builder(manager)

@@ -9,7 +9,8 @@
 //! ```
 //!
 //! Layers, outside in: [`PostgresHistory`] (lanes), `append`, `read`, `evict`, `directory` (topics of a day), `schema`
-//! (tables, whose they are), `connection`, `tls`, `address` (the URI, pure), `error`.
+//! (tables, whose they are), `connection`, `tls`, `address` (the URI, pure), `error`. Beside them, `old`: the table that the
+//! reference left.
 
 mod address;
 mod append;
@@ -17,8 +18,11 @@ mod connection;
 mod directory;
 mod error;
 mod evict;
+mod old;
 mod read;
 mod schema;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod tls;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -34,8 +38,9 @@ use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 
 use address::Address;
 use append::Days;
-use connection::{Connections, Explained as _, Lease};
+use connection::{Connections, Explained as _, Lease, Purpose};
 use directory::Directory;
+pub use old::OldTable;
 use read::Reader;
 
 /// How the database is used.
@@ -62,6 +67,7 @@ pub struct PostgresHistory {
     writer: Semaphore,
     upkeep: Semaphore,
     claimed: OnceCell<()>,
+    purpose: Purpose,
     days: Days,
     directory: Directory,
     floor: AtomicU32,
@@ -75,15 +81,41 @@ impl PostgresHistory {
     /// # Errors
     /// [`ArchiveError::Database`]: the URI or a file that it names cannot be used.
     pub fn new(uri: &str, settings: &Settings) -> Result<Self, ArchiveError> {
+        Self::for_purpose(uri, settings, Purpose::Archive)
+    }
+
+    /// The same to look at: makes nothing, and [`History::append`], [`History::evict`] and [`History::probe`] fail.
+    ///
+    /// # Errors
+    /// As [`PostgresHistory::new`].
+    pub fn view(uri: &str, settings: &Settings) -> Result<Self, ArchiveError> {
+        Self::for_purpose(uri, settings, Purpose::View)
+    }
+
+    /// Whether the database has our tables.
+    ///
+    /// # Errors
+    /// It has others of that name, or cannot be asked.
+    pub async fn exists(&self) -> Result<bool, ArchiveError> {
+        let mut lease = self.connections.lease().await?;
+        let connection = lease.connection()?;
+        let look = async { schema::known(&connection.transaction().await.explained()?).await };
+        let exists = self.connections.limited(look).await?;
+        lease.done();
+        Ok(exists)
+    }
+
+    fn for_purpose(uri: &str, settings: &Settings, purpose: Purpose) -> Result<Self, ArchiveError> {
         let address = Address::parse(uri)?;
         let readers = settings.readers.max(1);
         Ok(Self {
-            connections: Connections::new(&address, readers + 2, settings.patience)?,
+            connections: Connections::new(&address, purpose, readers + 2, settings.patience)?,
             label: address.database(),
             readers: Semaphore::new(readers),
             writer: Semaphore::new(1),
             upkeep: Semaphore::new(1),
             claimed: OnceCell::new(),
+            purpose,
             days: Days::default(),
             directory: Directory::default(),
             floor: AtomicU32::new(0),
@@ -125,7 +157,10 @@ impl PostgresHistory {
         let mut lease = self.connections.lease().await?;
         let connection = lease.connection()?;
         let claim = async {
-            schema::claim(connection).await?;
+            match self.purpose {
+                Purpose::Archive => schema::claim(connection).await?,
+                Purpose::View | Purpose::Old => schema::recognise(connection).await?,
+            }
             Reader { connection, directory: &self.directory }.floor().await
         };
         let floor = self.connections.limited(claim).await?;

@@ -56,6 +56,20 @@ const TABLES: &str = "
     INSERT INTO status_node.probe DEFAULT VALUES;
 ";
 
+/// Makes sure that the database has our tables.
+///
+/// # Errors
+/// [`ArchiveError::Database`]: it has none, or others.
+pub(crate) async fn recognise(connection: &mut Object) -> Result<(), ArchiveError> {
+    if known(&connection.transaction().await.explained()?).await? {
+        return Ok(());
+    }
+    Err(ArchiveError::Database {
+        problem: "there is no archive in the database".to_owned(),
+        remedy: "name the database of a node that ran",
+    })
+}
+
 /// Makes sure that the database is ours, or empty of ours: then it gets the tables.
 ///
 /// # Errors
@@ -90,7 +104,7 @@ pub(crate) async fn claim(connection: &mut Object) -> Result<(), ArchiveError> {
 }
 
 /// Whether the tables are there; `false`: there is nothing in the schema.
-async fn known(transaction: &Transaction<'_>) -> Result<bool, ArchiveError> {
+pub(crate) async fn known(transaction: &Transaction<'_>) -> Result<bool, ArchiveError> {
     let tables = "SELECT count(*), coalesce(bool_or(relname = 'archive'), false) FROM pg_class \
                   WHERE relnamespace = to_regnamespace('status_node') AND relkind IN ('r', 'p', 'v', 'm', 'f')";
     let row = transaction.query_one(tables, &[]).await.explained()?;

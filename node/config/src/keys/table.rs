@@ -177,14 +177,24 @@ const WAKU: &[Key] = &[
     live("BytesRateLimitPeerID", UInt(U32), "bytes a second of one peer; 0 is no limit"),
     live("RateLimitTolerance", UInt(U32), "exceedings at which a peer is disconnected; 0 is never"),
     idle("TTL", Number, "not read by the reference's node"),
-    missing("DatabaseConfig", Object(DATABASE), ""),
+    start("DatabaseConfig", Object(DATABASE), ""),
 ];
 
-const DATABASE: &[Key] = &[missing("PGConfig", Object(POSTGRES), "")];
+const DATABASE: &[Key] = &[start("PGConfig", Object(POSTGRES), "")];
 
 const POSTGRES: &[Key] = &[
-    missing("Enabled", Bool, "PostgreSQL is not used: the archive is in `DataDir`"),
-    idle("URI", Text, "address of the database; secret"),
+    start("Enabled", Bool, "keep the archive in a PostgreSQL database instead of `WakuConfig.DataDir`"),
+    start(
+        "URI",
+        Text,
+        "the database, `postgres://user:password@host:port/name?sslmode=verify-full&sslrootcert=FILE`; secret, prefer `URIFile`",
+    ),
+    start("URIFile", Text, "extension: file with the URI"),
+    start(
+        "SpoolMaxBytes",
+        UInt(u64::MAX),
+        "extension: most bytes that wait in `spool` in the root `DataDir` while the database is away; 0 is the default, 1 GiB",
+    ),
 ];
 
 /// Looked at by validation.

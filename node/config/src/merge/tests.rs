@@ -117,14 +117,13 @@ fn unknown_keys_are_found_at_any_depth_but_not_in_sections_without_effect() {
 fn a_known_key_without_effect_is_named_when_it_would_switch_something_on() {
     let (_, said) = merged(&[
         r#"{"LogFile":"/log","Rendezvous":false,"WakuV2Config":{"Enabled":false,"Port":5},"Name":"x","LogMobileSystem":true,
-            "WakuConfig":{"DatabaseConfig":{"PGConfig":{"Enabled":true,"URI":"postgres://hush"}}}}"#,
+            "WakuConfig":{"Enabled":true}}"#,
     ]);
     assert_eq!(
         said,
         [
             "config file 0.json: LogFile has no effect in this version: the log goes to standard error",
             "config file 0.json: LogMobileSystem has no effect in this version: the log goes to standard error",
-            "config file 0.json: WakuConfig.DatabaseConfig.PGConfig.Enabled has no effect in this version: PostgreSQL is not used: the archive is in `DataDir`",
         ]
     );
 }

@@ -4,7 +4,7 @@ use std::{io, path::Path};
 
 use super::*;
 use crate::{
-    Identity, ListenAddr, LoadError, Loaded, Password, RateLimitsConfig, Secret, TopicLimits,
+    DatabaseUri, Identity, ListenAddr, LoadError, Loaded, Password, RateLimitsConfig, Secret, TopicLimits,
     WebSocketConfig, load,
 };
 
@@ -278,6 +278,47 @@ fn the_config_of_the_operator_in_full() {
     assert_eq!(config.config_hash, config_hash([text]));
     assert_eq!(config_hash([""]), "e3b0c44298", "as the operator's hash of a text");
     assert_ne!(config.config_hash, config_hash([format!("{text} ")]));
+}
+
+#[test]
+fn ops_1_5_the_archive_is_in_postgresql_where_that_is_enabled() {
+    let file = |database: &str| {
+        format!(
+            r#"{{"DataDir":"/data","WakuConfig":{{"EnableMailServer":true,"MailServerPassword":"p","DatabaseConfig":{{"PGConfig":{database}}}}}}}"#
+        )
+    };
+    let postgres = |database: &str| config(&[&file(database)]).mailserver.unwrap().postgres;
+    assert_eq!(postgres(r#"{"Enabled":false,"URI":"postgres://u@db/x"}"#), None);
+    let inline = postgres(r#"{"Enabled":true,"URI":"postgres://u:hush@db/x"}"#).unwrap();
+    assert_eq!(inline.uri, DatabaseUri::Inline(Secret::new("postgres://u:hush@db/x".into())));
+    assert_eq!((inline.spool_dir, inline.spool_max_bytes), ("/data/spool".into(), 1 << 30));
+    let named = postgres(r#"{"Enabled":true,"URIFile":"/run/uri","SpoolMaxBytes":5000}"#).unwrap();
+    assert_eq!((named.uri, named.spool_max_bytes), (DatabaseUri::File("/run/uri".into()), 5000));
+    for (database, problem) in [
+        (
+            r#"{"Enabled":true}"#,
+            "is not set although PGConfig.Enabled is true; set it or URIFile: postgres://",
+        ),
+        (
+            r#"{"Enabled":true,"URI":"postgres://u:hush@db/x","URIFile":"/f"}"#,
+            "is given together with URIFile",
+        ),
+    ] {
+        let error = refused(&file(database));
+        assert!(
+            error.contains("WakuConfig.DatabaseConfig.PGConfig.URI") && error.contains(problem),
+            "{error}"
+        );
+        assert!(!error.contains("hush"));
+    }
+    let loaded = load_all(
+        &Flags::default(),
+        &disk(&[&file(r#"{"Enabled":true,"URI":"postgres://u:hush@db/x"}"#)]),
+        &home(),
+    );
+    let said = serde_json::to_string(&loaded.unwrap().settings).unwrap();
+    assert!(said.contains(r#"{"key":"WakuConfig.DatabaseConfig.PGConfig.URI","value":"(secret)""#), "{said}");
+    assert!(!said.contains("hush"));
 }
 
 #[test]

@@ -10,8 +10,8 @@ use enode::NodeId;
 
 use super::{DEFAULT_MAIL_PASSWORD, DEFAULT_RETENTION};
 use crate::{
-    ConfigError, MailserverConfig, Origin, Password, RateLimitsConfig, Secret, WakuConfig,
-    file::WakuConfigFile, merge::Merged, nodes,
+    ConfigError, DatabaseUri, MailserverConfig, Origin, Password, PostgresConfig, RateLimitsConfig, Secret,
+    WakuConfig, file::WakuConfigFile, merge::Merged, nodes,
 };
 
 const DEFAULT_MINIMUM_POW: f64 = 0.000_002;
@@ -20,6 +20,8 @@ const DEFAULT_MAX_MESSAGE_SIZE: u32 = 1024 * 1024;
 const SYNC_MESSAGE_SIZE: u32 = 256 * 1024;
 /// When history counts as complete although no replica agrees.
 const DEFAULT_SYNC_TIMEOUT: Duration = Duration::from_mins(10);
+/// What waits while the database is away: some two million envelopes.
+const DEFAULT_SPOOL_BYTES: u64 = 1 << 30;
 /// Below it a peer's status does not fit.
 const MAX_MESSAGE_SIZE_FLOOR: u32 = 1024;
 /// The reference's ceiling for the packet size (`spec/operations.md` §1.5).
@@ -155,6 +157,7 @@ pub(super) fn mailserver(
             "raise WakuConfig.MaxMessageSize, the network uses 1048576, or remove the peers",
         ));
     }
+    let postgres = postgres(file, data_dir)?;
     let rate_limit = Duration::from_secs(u64::from(file.mail_server_rate_limit.unwrap_or(0)));
     Ok(Some(MailserverConfig {
         data_dir: dir,
@@ -167,5 +170,32 @@ pub(super) fn mailserver(
             .mail_server_sync_timeout
             .filter(|seconds| *seconds > 0)
             .map_or(DEFAULT_SYNC_TIMEOUT, |seconds| Duration::from_secs(seconds.into())),
+        postgres,
+    }))
+}
+
+fn postgres(file: &WakuConfigFile, data_dir: &Path) -> Result<Option<PostgresConfig>, ConfigError> {
+    let database = file.database_config.as_ref().and_then(|database| database.postgres.as_ref());
+    let Some(database) = database.filter(|database| database.enabled == Some(true)) else { return Ok(None) };
+    let inline = database.uri.as_ref().filter(|uri| !uri.expose().is_empty());
+    let uri_file = database.uri_file.as_deref().filter(|path| !path.is_empty());
+    let wrong = |problem, remedy| {
+        Err(ConfigError::setting("WakuConfig.DatabaseConfig.PGConfig.URI", problem, remedy))
+    };
+    let uri = match (inline, uri_file) {
+        (Some(_), Some(_)) => return wrong("is given together with URIFile", "keep only URIFile"),
+        (None, None) => {
+            return wrong(
+                "is not set although PGConfig.Enabled is true",
+                "set it or URIFile: postgres://user:password@host:5432/database?sslmode=verify-full",
+            );
+        }
+        (Some(uri), None) => DatabaseUri::Inline(uri.clone()),
+        (None, Some(path)) => DatabaseUri::File(PathBuf::from(path)),
+    };
+    Ok(Some(PostgresConfig {
+        uri,
+        spool_dir: data_dir.join("spool"),
+        spool_max_bytes: database.spool_max_bytes.filter(|bytes| *bytes > 0).unwrap_or(DEFAULT_SPOOL_BYTES),
     }))
 }

@@ -162,6 +162,18 @@ pub(crate) fn archive_queue(
     Gauges::new(move || Some(ask()), figures)
 }
 
+/// What waits on disk for a database.
+pub(crate) fn archive_spool(
+    ask: impl Fn() -> u64 + Send + Sync + 'static,
+) -> prometheus::Result<Gauges<u64>> {
+    let figures: [(_, _, Of<u64>); 1] = [(
+        "statusd_archive_spool_bytes",
+        "Bytes of envelopes that wait on disk while the database is away.",
+        |bytes| usize::try_from(*bytes).unwrap_or(usize::MAX),
+    )];
+    Gauges::new(move || Some(ask()), figures)
+}
+
 /// What discovery holds and did; absent while it does not run.
 pub(crate) fn discovery(
     ask: impl Fn() -> Option<discovery::Stats> + Send + Sync + 'static,

@@ -33,6 +33,7 @@ pub(super) struct Options {
 
 pub(super) fn run(options: &Options) -> Result<String, ExitError> {
     let found = options.place.find()?;
+    found.in_directory()?;
     let to = full(&options.to)?;
     check(&found.archive, &to)?;
     match RocksHistory::open_existing(&found.archive, &Settings::default()) {

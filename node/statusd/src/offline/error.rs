@@ -2,6 +2,8 @@
 
 use std::{io, path::PathBuf};
 
+use archive::ArchiveError;
+
 /// One line that says what to do.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CommandError {
@@ -15,6 +17,11 @@ pub(crate) enum CommandError {
         /// What to do.
         remedy: &'static str,
     },
+    /// What only an archive in a directory needs.
+    #[error(
+        "WakuConfig.DatabaseConfig.PGConfig: the archive is in a database; use its tools, pg_dump and pg_restore, or name a directory with -archive"
+    )]
+    InDatabase,
     /// The check of an archive found something.
     #[error(
         "{} is damaged: {differences} differences, listed above; restore a backup, or remove the directory and start anew",
@@ -40,6 +47,14 @@ pub(crate) enum CommandError {
         stored: u64,
         /// Envelopes after.
         after: u64,
+    },
+    /// The database of an old node cannot be read. The error speaks of the setting that it is read by.
+    #[error("-from-table {}: {}", .path.display(), old_words(.error))]
+    OldTable {
+        /// The file that names it.
+        path: PathBuf,
+        /// What is wrong.
+        error: ArchiveError,
     },
     /// The archive of an old node cannot be read.
     #[error(transparent)]
@@ -70,4 +85,12 @@ pub(crate) enum CommandError {
     /// The node was asked and said no.
     #[error("the node that has the archive refused: {0}; its log says more")]
     Refused(String),
+}
+
+/// What is wrong with a database that is not the one of the setting.
+fn old_words(error: &ArchiveError) -> String {
+    match error {
+        ArchiveError::Database { problem, remedy } => format!("{problem}; {remedy}"),
+        error => error.to_string(),
+    }
 }

@@ -6,8 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use archive::{Budget, Filter, History as _, Query, TimeRange};
-use archive_rocksdb::{RocksHistory, Settings};
+use archive::{Budget, Filter, History, Query, TimeRange};
 
 use super::{
     error::CommandError,
@@ -24,7 +23,8 @@ const ROWS: usize = 1000;
 /// Write all envelopes to a file that import reads
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "The node may run meanwhile: what is written is the archive as it was at the start. The file holds the envelopes as they\n\
+    after_help = "The node may run meanwhile: what is written is the archive as it was at the start; of a database, with what came\n\
+    meanwhile. The file holds the envelopes as they\n\
     came, oldest first, with a count and a sum by which import finds out whether it is whole.\n\nExamples:\n  \
     statusd archive export -c /etc/statusd/config.json /backup/history.envelopes\n  \
     statusd archive export -archive /data/waku - | zstd >history.envelopes.zst"
@@ -39,9 +39,9 @@ pub(super) struct Options {
 
 pub(super) fn run(options: &Options) -> Result<String, ExitError> {
     let found = options.place.find()?;
-    let view = RocksHistory::view(&found.archive, &Settings::default())?;
+    let view = found.view()?;
     if options.to == Path::new("-") {
-        let (_, contents) = write(&view, io::stdout().lock(), failed(Path::new("-")))?;
+        let (_, contents) = write(&*view, io::stdout().lock(), failed(Path::new("-")))?;
         eprintln!("{}", words(&contents));
         return Ok(String::new());
     }
@@ -55,7 +55,7 @@ pub(super) fn run(options: &Options) -> Result<String, ExitError> {
     part.push(".part");
     let part = PathBuf::from(part);
     let written = File::create(&part).map_err(failed(&part)).and_then(|file| {
-        let (file, contents) = write(&view, file, failed(&part))?;
+        let (file, contents) = write(&*view, file, failed(&part))?;
         file.sync_all().and_then(|()| fs::rename(&part, &to)).map_err(failed(&to))?;
         Ok(contents)
     });
@@ -82,7 +82,7 @@ fn failed(path: &Path) -> impl Fn(io::Error) -> ExitError + '_ {
 }
 
 fn write<W: Write>(
-    view: &RocksHistory,
+    view: &dyn History,
     to: W,
     failed: impl Fn(io::Error) -> ExitError,
 ) -> Result<(W, Contents), ExitError> {

@@ -7,8 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use archive::{Appended, ArchiveError, History as _, NewRow, Position, Retention, floor_after};
-use archive_rocksdb::{RocksHistory, Settings};
+use archive::{Appended, History, NewRow, Position, Retention, floor_after};
+use archive_postgres::OldTable;
 use waku_wire::WireEnvelope;
 
 use super::{
@@ -19,7 +19,7 @@ use super::{
     stream::{Reader, StreamError},
     wait,
 };
-use crate::{clock::unix_seconds, exit::ExitError};
+use crate::{clock::unix_seconds, exit::ExitError, files::read_password};
 
 /// Envelopes stored at a time, and their bytes (but for one).
 const BATCH_ROWS: usize = 512;
@@ -29,19 +29,24 @@ const BATCH_BYTES: usize = 1 << 20;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Stop the node first (a dry run may go beside it). FROM is a file that export wrote, or the archive of a status-go\n\
-    node (a goleveldb directory, keys of 36 or 40 bytes), which is only read. Taken is what this node would have kept: envelopes\n\
+    node (a goleveldb directory, keys of 36 or 40 bytes), which is only read. Where the archive is in a database the node may run.\n\
+    -from-table takes what a status-go node keeps in PostgreSQL. Taken is what this node would have kept: envelopes\n\
     of the right key, size and proof of work that were sent within its retention. What is there already is passed over, so a\n\
     second run goes on where the first was stopped. MailServerMaxBytes is applied when the node runs again.\n\nExamples:\n  \
     statusd archive import -c /etc/statusd/config.json /old/data/waku -dry-run\n  \
     statusd archive import -c /etc/statusd/config.json /backup/history.envelopes -dry-run\n  \
+    statusd archive import -c /etc/statusd/config.json -from-table /etc/statusd/old-uri\n  \
     zstd -dc history.envelopes.zst | statusd archive import -archive /data/waku -"
 )]
 pub(super) struct Options {
     #[command(flatten)]
     place: Place,
     /// File or directory; -: standard input
-    #[arg(value_name = "FROM")]
-    from: PathBuf,
+    #[arg(value_name = "FROM", required_unless_present = "from_table", conflicts_with = "from_table")]
+    from: Option<PathBuf>,
+    /// File with the URI of a status-go node's PostgreSQL database, whose table is only read
+    #[arg(long, value_name = "FILE")]
+    from_table: Option<PathBuf>,
     /// Say what would be taken, and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -49,10 +54,14 @@ pub(super) struct Options {
 
 pub(super) fn run(options: &Options) -> Result<String, ExitError> {
     let found = options.place.find()?;
-    if options.from == Path::new("-") {
+    if let Some(path) = &options.from_table {
+        return table(&found, options, path);
+    }
+    let from = options.from.as_deref().unwrap_or(Path::new("-"));
+    if from == Path::new("-") {
         return import(&found, options, 0, |take| stream(io::stdin().lock(), Path::new("-"), take));
     }
-    let from = full(&options.from)?;
+    let from = full(from)?;
     if archive_import::is_leveldb(&from) {
         return import(&found, options, 0, |take| old(&from, take));
     }
@@ -99,6 +108,31 @@ fn old(from: &Path, take: Take<'_>) -> Result<(), ExitError> {
     Ok(())
 }
 
+/// The envelopes of the reference's table, in the order of its keys.
+fn table(found: &Found, options: &Options, path: &Path) -> Result<String, ExitError> {
+    let uri = read_password(path).map_err(|source| ExitError::File {
+        setting: "-from-table",
+        action: "read",
+        path: path.to_owned(),
+        source,
+        remedy: "put the URI of the old node's database there, postgres://user:password@host:5432/database",
+    })?;
+    let old = |error| CommandError::OldTable { path: path.to_owned(), error };
+    let table = OldTable::new(uri.expose()).map_err(old)?;
+    let total = wait(async { table.count().await.map_err(old) })?;
+    import(found, options, total, |take| {
+        let mut after = Vec::new();
+        loop {
+            let rows = wait(async { table.next(&after).await.map_err(old) })?;
+            let Some((last, _)) = rows.last() else { return Ok(()) };
+            after.clone_from(last);
+            for (key, raw) in rows {
+                take(Offered { raw, key: Some(key) })?;
+            }
+        }
+    })
+}
+
 /// What became of the envelopes of a source.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Tally {
@@ -126,24 +160,17 @@ fn import(
     total: u64,
     source: impl FnOnce(Take<'_>) -> Result<(), ExitError>,
 ) -> Result<String, ExitError> {
-    let archive = if options.dry_run {
-        match RocksHistory::view(&found.archive, &Settings::default()) {
-            Ok(view) => Some(view),
-            Err(ArchiveError::Absent { .. }) => None,
-            Err(error) => return Err(error.into()),
-        }
-    } else {
-        Some(RocksHistory::open(&found.archive, &Settings::default())?)
-    };
+    let archive = if options.dry_run { found.view_if_any()? } else { Some(found.open()?) };
     let count = || match &archive {
         Some(archive) => wait(archive.stats()).map(|stats| stats.envelopes),
         None => Ok(0),
     };
     let (now, before) = (unix_seconds(), count()?);
     let by_age = Retention { max_bytes: None, ..found.retention };
-    let floor = floor_after(by_age, now, archive.as_ref().map_or(0, RocksHistory::floor), []);
+    let floor = floor_after(by_age, now, archive.as_ref().map_or(0, |archive| archive.floor()), []);
     let rules = Rules { now, floor, max_size: found.max_size, min_pow: found.min_pow };
-    let mut batch = Batch { archive: archive.as_ref(), dry_run: options.dry_run, rows: Vec::new(), bytes: 0 };
+    let mut batch =
+        Batch { archive: archive.as_deref(), dry_run: options.dry_run, rows: Vec::new(), bytes: 0 };
     let mut tally = Tally::default();
     let mut progress = Progress::new("envelopes", total);
     source(&mut |offered| {
@@ -162,17 +189,18 @@ fn import(
     let after = count()?;
     if let Some(archive) = archive.as_ref().filter(|_| !options.dry_run) {
         wait(archive.close())?;
-        if after != before + tally.stored {
+        // Of a database that others write to, what the database said of each envelope is what there is.
+        if !found.is_shared() && after != before + tally.stored {
             let (path, stored) = (found.archive.clone(), tally.stored);
             return Err(CommandError::Miscounted { path, before, stored, after }.into());
         }
     }
-    Ok(format!("{}; {} holds {after}\n", tally.words(options.dry_run), found.archive.display()))
+    Ok(format!("{}; {} holds {after}\n", tally.words(options.dry_run), found.name()))
 }
 
 /// Envelopes that go in together.
 struct Batch<'a> {
-    archive: Option<&'a RocksHistory>,
+    archive: Option<&'a dyn History>,
     dry_run: bool,
     rows: Vec<WireEnvelope>,
     bytes: usize,
@@ -205,7 +233,7 @@ impl Batch<'_> {
 }
 
 /// Which of the rows are there, or earlier among themselves.
-fn foreseen(archive: Option<&RocksHistory>, rows: &[WireEnvelope]) -> Result<Vec<bool>, ExitError> {
+fn foreseen(archive: Option<&dyn History>, rows: &[WireEnvelope]) -> Result<Vec<bool>, ExitError> {
     let positions: Vec<Position> = rows.iter().map(|row| Position::of(row.sent(), &row.hash())).collect();
     let stored = match archive {
         Some(archive) => wait(archive.get(positions.clone()))?.iter().map(Option::is_some).collect(),

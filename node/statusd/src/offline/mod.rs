@@ -6,6 +6,9 @@
 //! | `backup`, `prune` | asks the node over its IPC socket, since only it may flush and delete |
 //! | `restore`, `import` | refused: the node has the archive |
 //!
+//! An archive in a database has several writers anyway: `stats`, `prune`, `export` and `import` work on it beside the node,
+//! the others are refused, since the database has its own tools for that.
+//!
 //! Every command is a file; [`place`] says which archive is meant, [`ask`] talks to the node.
 
 mod admit;
@@ -26,10 +29,12 @@ mod verify;
 use std::{
     ffi::OsString,
     io::{self, Write as _},
+    sync::OnceLock,
 };
 
 use clap::{Parser, Subcommand};
 use node_config::{Parsed, parse_command};
+use tokio::runtime::{Builder, Runtime};
 
 pub(crate) use self::error::CommandError;
 use crate::exit::ExitError;
@@ -96,8 +101,15 @@ fn wait<T, E>(work: impl Future<Output = Result<T, E>>) -> Result<T, ExitError>
 where
     ExitError: From<E>,
 {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .map_err(|source| ExitError::System { what: "cannot start threads", source })?;
+    // One for all pieces: connections to a database live on it.
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    let runtime = match RUNTIME.get() {
+        Some(runtime) => runtime,
+        None => {
+            let new = Builder::new_current_thread().enable_all().build();
+            let new = new.map_err(|source| ExitError::System { what: "cannot start threads", source })?;
+            RUNTIME.get_or_init(|| new)
+        }
+    };
     Ok(runtime.block_on(work)?)
 }

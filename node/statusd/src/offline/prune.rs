@@ -1,6 +1,6 @@
 //! `statusd archive prune`.
 
-use archive::{ArchiveError, Evicted, HOUR, History as _, Retention, TimeRange, floor_after};
+use archive::{ArchiveError, Evicted, HOUR, History, Retention, TimeRange, floor_after};
 use archive_rocksdb::{RocksHistory, Settings};
 use serde_json::{Value, json};
 
@@ -43,9 +43,13 @@ pub(super) fn run(options: &Options) -> Result<String, ExitError> {
         found.retention
     };
     if options.dry_run {
-        let view = RocksHistory::view(&found.archive, &Settings::default())?;
-        let evicted = foreseen(&view, policy)?;
+        let view = found.view()?;
+        let evicted = foreseen(&*view, policy)?;
         return Ok(format!("would evict {}\n", words(&evicted)));
+    }
+    if let Some(database) = found.database()? {
+        let evicted = wait(database.evict(policy, unix_seconds()))?;
+        return Ok(format!("evicted {}\n", words(&evicted)));
     }
     let evicted = match RocksHistory::open_existing(&found.archive, &Settings::default()) {
         Ok(history) => {
@@ -59,7 +63,7 @@ pub(super) fn run(options: &Options) -> Result<String, ExitError> {
     Ok(format!("evicted {}\n", words(&evicted)))
 }
 
-fn foreseen(view: &RocksHistory, policy: Retention) -> Result<Evicted, ExitError> {
+fn foreseen(view: &dyn History, policy: Retention) -> Result<Evicted, ExitError> {
     let hours = wait(view.windows(TimeRange::ALL))?;
     let newest_first = hours.iter().rev().map(|window| (window.hour, window.bytes));
     let floor = floor_after(policy, unix_seconds(), view.floor(), newest_first);

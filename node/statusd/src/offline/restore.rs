@@ -47,7 +47,9 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(options: &Options) -> Result<String, ExitError> {
-    let (target, from) = (options.place.find()?.archive, full(&options.from)?);
+    let found = options.place.find()?;
+    found.in_directory()?;
+    let (target, from) = (found.archive, full(&options.from)?);
     let stats = wait(RocksHistory::view(&from, &Settings::default())?.stats())?;
     let there = occupied(&target)?;
     if from == target || from.starts_with(&target) {

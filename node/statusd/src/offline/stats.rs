@@ -2,8 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use archive::{HOUR, History as _, Stats, TimeRange, Window};
-use archive_rocksdb::{RocksHistory, Settings};
+use archive::{HOUR, Stats, TimeRange, Window};
 use serde_json::json;
 
 use super::{
@@ -31,7 +30,7 @@ pub(super) struct Options {
 
 pub(super) fn run(options: &Options) -> Result<String, ExitError> {
     let found = options.place.find()?;
-    let view = RocksHistory::view(&found.archive, &Settings::default())?;
+    let view = found.view()?;
     let stats = wait(view.stats())?;
     let days = days(&wait(view.windows(TimeRange::ALL))?);
     Ok(if options.json { json_page(view.label(), &stats, &days) } else { page(view.label(), &stats, &days) })

@@ -26,6 +26,7 @@ pub(super) struct Options {
 
 pub(super) fn run(options: &Options) -> Result<String, ExitError> {
     let found = options.place.find()?;
+    found.in_directory()?;
     let verified = check(&found.archive)?;
     Ok(format!("{}: {}\n", found.archive.display(), sound(&verified)))
 }

@@ -3,7 +3,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use archive::{History as _, Retention};
+use archive::{History, Retention};
 use archive_rocksdb::RocksHistory;
 use futures::FutureExt as _;
 use json_rpc::{failure, invalid};
@@ -16,7 +16,9 @@ use crate::clock::unix_seconds;
 /// What `mailserver_*` works on.
 #[derive(Clone)]
 pub(crate) struct ArchiveApi {
-    pub(crate) store: Arc<RocksHistory>,
+    pub(crate) history: Arc<dyn History>,
+    /// Where it is in a directory.
+    pub(crate) directory: Option<Arc<RocksHistory>>,
     pub(crate) retention: Retention,
 }
 
@@ -56,9 +58,9 @@ pub(super) fn register(registry: &mut Registry, api: &ArchiveApi) -> Result<(), 
             result: Kind::Object,
         },
         move |_| {
-            let ArchiveApi { store, retention } = stats.clone();
+            let ArchiveApi { history, retention, .. } = stats.clone();
             async move {
-                let stats = store.stats().await.map_err(|error| failure(error.to_string()))?;
+                let stats = history.stats().await.map_err(|error| failure(error.to_string()))?;
                 Ok(ArchiveStats {
                     envelopes: stats.envelopes,
                     bytes: stats.bytes,
@@ -86,11 +88,11 @@ pub(super) fn register(registry: &mut Registry, api: &ArchiveApi) -> Result<(), 
             result: Kind::Object,
         },
         move |args| {
-            let ArchiveApi { store, retention } = prune.clone();
+            let ArchiveApi { history, retention, .. } = prune.clone();
             async move {
                 let own = Retention { max_age: args.parse(0)?, max_bytes: args.parse(1)? };
                 let retention = if own == Retention::default() { retention } else { own };
-                let evicted = store.evict(retention, unix_seconds()).await;
+                let evicted = history.evict(retention, unix_seconds()).await;
                 let evicted = evicted.map_err(|error| failure(error.to_string()))?;
                 Ok(Pruned { floor: evicted.floor, envelopes: evicted.rows, bytes: evicted.bytes })
             }
@@ -99,9 +101,10 @@ pub(super) fn register(registry: &mut Registry, api: &ArchiveApi) -> Result<(), 
     )
 }
 
-/// Adds what only callers on this machine may ask for: they name paths of it.
+/// Adds what only callers on this machine may ask for: they name paths of it. Nothing where the archive is in a database.
 pub(super) fn register_local(registry: &mut Registry, api: &ArchiveApi) -> Result<(), RegisterMethodError> {
-    let directory = Arc::clone(&api.store);
+    let Some(directory) = api.directory.clone() else { return Ok(()) };
+    let backup = Arc::clone(&directory);
     registry.method(
         &Spec {
             name: "mailserver_directory",
@@ -112,7 +115,6 @@ pub(super) fn register_local(registry: &mut Registry, api: &ArchiveApi) -> Resul
         },
         move |_| Ok(directory.label().to_owned()),
     )?;
-    let backup = Arc::clone(&api.store);
     registry.async_method(
         &Spec {
             name: "mailserver_backup",

@@ -42,7 +42,7 @@ pub(crate) async fn post(client: &Client, text: &str) -> WireEnvelope {
     sealed
 }
 
-async fn history(client: &Client, password: &str) -> Result<Vec<WireEnvelope>, Error> {
+pub(crate) async fn history(client: &Client, password: &str) -> Result<Vec<WireEnvelope>, Error> {
     let form = Form::Encrypted { key: SymmetricKey::from_password(password), pow: POW };
     let request = MessagesRequest {
         from: now() - 600,

@@ -14,6 +14,7 @@ mod identity;
 mod live;
 mod metrics;
 mod peers;
+mod postgres;
 mod program;
 mod reload;
 mod rpc;

@@ -11,7 +11,7 @@ use archive::{
 };
 use archive_postgres::{PostgresHistory, Settings};
 
-use crate::server::Server;
+use archive_postgres::testing::Server;
 
 struct Silent;
 

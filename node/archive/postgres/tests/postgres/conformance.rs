@@ -6,7 +6,7 @@ use archive_postgres::{PostgresHistory, Settings};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
-use crate::server::{Database, Server};
+use archive_postgres::testing::{Database, Server};
 
 struct Postgres {
     history: PostgresHistory,

@@ -7,5 +7,4 @@ mod conformance;
 mod refusals;
 mod replicas;
 mod retention;
-mod server;
 mod tls;

@@ -4,7 +4,7 @@ use archive::conformance::{DAY_START, append, block_on, envelope};
 use archive::{ArchiveError, Class, History as _};
 use archive_postgres::{PostgresHistory, Settings};
 
-use crate::server::{Database, Server};
+use archive_postgres::testing::{Database, Server};
 
 async fn open(uri: &str) -> Result<(), ArchiveError> {
     PostgresHistory::new(uri, &Settings::default())?.open().await

@@ -7,7 +7,7 @@ use archive::{Appended, Budget, Filter, HOUR, History, Query, Retention, TimeRan
 use archive_postgres::{PostgresHistory, Settings};
 use waku_wire::{Bloom, Topic, WireEnvelope};
 
-use crate::server::{Database, Server};
+use archive_postgres::testing::{Database, Server};
 
 const DAY: u32 = 86_400;
 const WIDE: Budget = Budget { rows: 10_000, bytes: 1 << 30, keys: 1 << 30 };

@@ -7,7 +7,7 @@ use archive::{Budget, History as _, Retention};
 use archive_postgres::{PostgresHistory, Settings};
 use waku_wire::WireEnvelope;
 
-use crate::server::{Database, Server};
+use archive_postgres::testing::{Database, Server};
 
 const DAY: u32 = 86_400;
 

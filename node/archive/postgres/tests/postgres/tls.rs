@@ -9,7 +9,7 @@ use archive::conformance::block_on;
 use archive::{ArchiveError, Class};
 use archive_postgres::{PostgresHistory, Settings};
 
-use crate::server::Server;
+use archive_postgres::testing::Server;
 
 const HUSH: &str = "hush%20hush";
 const HBA: &str = "local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\nhostssl all all ::1/128 scram-sha-256\n";

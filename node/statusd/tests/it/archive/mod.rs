@@ -4,6 +4,7 @@
 mod backup;
 mod export;
 mod old;
+mod postgres;
 mod prune;
 mod restore;
 mod stats;

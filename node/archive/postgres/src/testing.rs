@@ -1,5 +1,16 @@
-//! A PostgreSQL server of this process: started in a directory of its own, reached over a Unix socket there, and on a free
-//! port of loopback where asked for. It ends with this process, however that ends.
+//! A PostgreSQL server for tests: started in a directory of its own, reached over a Unix socket there, and on a port of
+//! loopback. It ends with the process that started it, however that ends.
+//!
+//! For tests only: fails by panicking. PostgreSQL's own programs must be installed (`scripts/deps.sh build`).
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    reason = "tests, compiled for tests only"
+)]
 
 use std::fs;
 use std::net::TcpListener;
@@ -14,7 +25,7 @@ use std::time::{Duration, Instant};
 const KEEPER: &str = r#"data=$1; remove=$2; shift 2; "$@" & server=$!; read -r _; kill -INT $server; wait $server; [ -z "$remove" ] || rm -rf "$data""#;
 
 /// A server. Stopped and removed when dropped.
-pub(crate) struct Server {
+pub struct Server {
     directory: PathBuf,
     port: u16,
     options: Vec<String>,
@@ -57,19 +68,19 @@ fn id(kind: &str, name: &str) -> u32 {
 
 impl Server {
     /// The one server of this test binary.
-    pub(crate) fn shared() -> &'static Self {
+    pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Server> = OnceLock::new();
         // Nothing here is to survive a power cut.
         SHARED.get_or_init(|| Self::start_as(&["fsync=off", "max_connections=200"], true, |_| {}))
     }
 
     /// A server of its own with these settings.
-    pub(crate) fn start(settings: &[&str]) -> Self {
+    pub fn start(settings: &[&str]) -> Self {
         Self::start_as(settings, false, |_| {})
     }
 
     /// The same, with files put into its directory before it starts. They become its user's.
-    pub(crate) fn start_with(settings: &[&str], files: impl FnOnce(&Path)) -> Self {
+    pub fn start_with(settings: &[&str], files: impl FnOnce(&Path)) -> Self {
         Self::start_as(settings, false, files)
     }
 
@@ -95,7 +106,7 @@ impl Server {
     }
 
     /// Starts it (again), and waits until it answers.
-    pub(crate) fn run(&mut self) {
+    pub fn run(&mut self) {
         let log = fs::File::options().create(true).append(true).open(self.directory.join("log")).unwrap();
         let mut command = as_user("sh");
         command.args(["-c", KEEPER, "keeper"]).arg(&self.directory).arg(if self.shared {
@@ -124,7 +135,7 @@ impl Server {
     }
 
     /// Stops it as an administrator does who does not wait for clients, and waits for its end.
-    pub(crate) fn stop(&mut self) {
+    pub fn stop(&mut self) {
         if let Some(mut keeper) = self.keeper.take() {
             drop(keeper.stdin.take());
             keeper.wait().unwrap();
@@ -132,17 +143,17 @@ impl Server {
     }
 
     /// The directory of its data.
-    pub(crate) fn data(&self) -> PathBuf {
+    pub fn data(&self) -> PathBuf {
         self.directory.join("data")
     }
 
     /// Its port of loopback.
-    pub(crate) fn port(&self) -> u16 {
+    pub fn port(&self) -> u16 {
         self.port
     }
 
     /// Sends a signal to all of its processes.
-    pub(crate) fn signal(&self, signal: &str) {
+    pub fn signal(&self, signal: &str) {
         let pid = fs::read_to_string(self.data().join("postmaster.pid")).unwrap();
         let pid = pid.lines().next().unwrap().to_owned();
         let children = Command::new("ps").args(["-o", "pid=", "--ppid", &pid]).output().unwrap().stdout;
@@ -151,7 +162,7 @@ impl Server {
     }
 
     /// psql with one command.
-    pub(crate) fn psql(&self, database: &str, sql: &str) -> Command {
+    pub fn psql(&self, database: &str, sql: &str) -> Command {
         let mut command = Command::new(programs().join("psql"));
         command.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-h"]);
         command.arg(&self.directory).args(["-p", &self.port.to_string(), "-d", database, "-c", sql]);
@@ -159,12 +170,12 @@ impl Server {
     }
 
     /// What SQL gives.
-    pub(crate) fn sql(&self, database: &str, sql: &str) -> String {
+    pub fn sql(&self, database: &str, sql: &str) -> String {
         run(&mut self.psql(database, sql)).trim_end().to_owned()
     }
 
     /// A new, empty database.
-    pub(crate) fn database(&self) -> Database<'_> {
+    pub fn database(&self) -> Database<'_> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("t{}", COUNT.fetch_add(1, Ordering::Relaxed));
         self.sql("postgres", &format!("CREATE DATABASE {name}"));
@@ -172,13 +183,13 @@ impl Server {
     }
 
     /// The URI of a database, over the Unix socket.
-    pub(crate) fn uri(&self, database: &str) -> String {
+    pub fn uri(&self, database: &str) -> String {
         let socket = self.directory.display().to_string().replace('/', "%2F");
         format!("postgres://postgres@{socket}:{}/{database}", self.port)
     }
 
     /// A place for files that it may read.
-    pub(crate) fn directory(&self) -> &Path {
+    pub fn directory(&self) -> &Path {
         &self.directory
     }
 }
@@ -191,22 +202,22 @@ impl Drop for Server {
 }
 
 /// A database. Dropped with this value.
-pub(crate) struct Database<'a> {
+pub struct Database<'a> {
     server: &'a Server,
     name: String,
 }
 
 impl Database<'_> {
-    pub(crate) fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
         &self.name
     }
 
-    pub(crate) fn uri(&self) -> String {
+    pub fn uri(&self) -> String {
         self.server.uri(&self.name)
     }
 
     /// What SQL gives.
-    pub(crate) fn sql(&self, sql: &str) -> String {
+    pub fn sql(&self, sql: &str) -> String {
         self.server.sql(&self.name, sql)
     }
 }
