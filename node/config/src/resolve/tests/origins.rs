@@ -87,6 +87,9 @@ fn what_is_given_is_shown() {
         ("WakuConfig.MailServerMaxBytes", json!(9)),
         ("WakuConfig.MailServerSyncPeers", json!([enode(5)])),
         ("WakuConfig.MailServerSyncTimeout", json!(15)),
+        ("WakuConfig.DatabaseConfig.PGConfig.Enabled", json!(true)),
+        ("WakuConfig.DatabaseConfig.PGConfig.URIFile", json!("/u")),
+        ("WakuConfig.DatabaseConfig.PGConfig.SpoolMaxBytes", json!(16)),
         ("WakuConfig.MinimumPoW", json!(0.5)),
         ("WakuConfig.MaxMessageSize", json!(2048)),
         ("WakuConfig.EnableConfirmations", json!(true)),
@@ -98,7 +101,7 @@ fn what_is_given_is_shown() {
         ("WakuConfig.BytesRateLimitPeerID", json!(13)),
         ("WakuConfig.RateLimitTolerance", json!(14)),
     ];
-    let secrets = ["NodeKey", "WakuConfig.MailServerPassword"];
+    let secrets = ["NodeKey", "WakuConfig.MailServerPassword", "WakuConfig.DatabaseConfig.PGConfig.URI"];
     for (path, _) in crate::keys::leaves().iter().filter(|(_, key)| key.counts()) {
         let covered = given.iter().any(|(key, _)| key == path) || secrets.contains(&path.as_str());
         assert!(covered, "{path}");
@@ -108,7 +111,8 @@ fn what_is_given_is_shown() {
         let base = format!(
             r#"{{"DataDir":"/d","HTTPEnabled":true,"WSEnabled":true,"IPCEnabled":true,"MetricsEnabled":true,"NoDiscovery":false,
             "ClusterConfig":{{"Enabled":true,"BootNodes":["{}"]}},"WakuConfig":{{"EnableRateLimiter":true,
-            "EnableMailServer":true,"MailServerPasswordFile":"/q"}}}}"#,
+            "EnableMailServer":true,"MailServerPasswordFile":"/q",
+            "DatabaseConfig":{{"PGConfig":{{"Enabled":true,"URIFile":"/q"}}}}}}}}"#,
             enode(9)
         );
         let text = key.rsplit('.').fold(value.clone(), |value, name| json!({ name: value })).to_string();
