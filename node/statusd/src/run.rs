@@ -258,6 +258,10 @@ async fn start(loaded: Loaded, source: Source, level: Level, hangup: Hangup) -> 
         enode = %p2p.enode(),
         "node started"
     );
+    if !config.ntp {
+        // Not before: of a start that fails there is one line, and that says why.
+        parts.run_until_stop("kernel clock", kernel_clock::follow());
+    }
     Ok(Started { parts, p2p, archive, health, _data_dir: data_dir })
 }
 
@@ -327,7 +331,6 @@ fn start_waku(
         parts.run_until_stop("NTP", ntp::follow(Arc::clone(&adjusted)));
         Arc::new(move || adjusted.now())
     } else {
-        parts.run_until_stop("kernel clock", kernel_clock::follow());
         Arc::new(unix_seconds)
     };
     let waku = Waku::new(
