@@ -44,7 +44,8 @@ fn three_idle_nodes_and_their_operator_are_small() {
         let said: u64 = line.expect("the metric").parse().unwrap();
         assert!(said.abs_diff(peaks[1]) < 4 * MB, "the node says {said}, the kernel {}", peaks[1]);
         assert!(peaks[0] <= 40 * MB, "operator: {}", peaks[0]);
-        assert!(peaks[1..].iter().all(|node| *node <= 20 * MB), "nodes: {:?}", &peaks[1..]);
+        // 2 MB above the budget for an idle mailserver: docs/performance.md, "Memory", says what they are.
+        assert!(peaks[1..].iter().all(|node| *node <= 22 * MB), "nodes: {:?}", &peaks[1..]);
     });
 }
 
