@@ -258,7 +258,7 @@ async fn start(loaded: Loaded, source: Source, level: Level, hangup: Hangup) -> 
         enode = %p2p.enode(),
         "node started"
     );
-    if !config.ntp {
+    if config.waku.is_some() && !config.ntp {
         // Not before: of a start that fails there is one line, and that says why.
         parts.run_until_stop("kernel clock", kernel_clock::follow());
     }
