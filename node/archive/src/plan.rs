@@ -6,12 +6,71 @@
 
 use waku_wire::Topic;
 
-/// A seek: find the block, search it, load it when it is not cached.
-const SEEK: usize = 16;
+use crate::{Budget, Page, Position, Row};
+
+/// A seek: find the block, search it, load it when it is not cached. So many keys it counts for in a budget.
+pub const SEEK: usize = 16;
 /// Fetching one row by its key.
 const FETCH: usize = 6;
 /// Topics merged at most. Beyond it one merge, which cannot stop half-way, would take too long.
 const MERGE_TOPICS: usize = 2048;
+
+/// Topics that are sought without asking which of them a day has.
+pub const FEW_TOPICS: usize = 16;
+
+/// The page being made and what is left of its budget.
+#[derive(Debug)]
+pub struct Turn {
+    /// What there is of it.
+    pub page: Page,
+    /// Rows that may still be taken.
+    pub rows: usize,
+    /// Bytes that may still be taken.
+    pub bytes: usize,
+    /// Keys that may still be looked at.
+    pub keys: usize,
+}
+
+impl Turn {
+    /// An empty page.
+    #[must_use]
+    pub fn new(budget: Budget) -> Self {
+        let page = Page { rows: Vec::new(), next: None, scanned: 0 };
+        Self { page, rows: budget.rows.max(1), bytes: budget.bytes, keys: budget.keys.max(1) }
+    }
+
+    /// Counts keys that were looked at.
+    pub fn spend(&mut self, keys: usize) {
+        self.page.scanned += keys;
+        self.keys = self.keys.saturating_sub(keys);
+    }
+
+    /// Whether no row may be taken or no key looked at any more.
+    #[must_use]
+    pub fn is_spent(&self) -> bool {
+        self.rows == 0 || self.keys == 0
+    }
+
+    /// Whether a row of `len` bytes may still be taken; the first row always may.
+    #[must_use]
+    pub fn has_room(&self, len: usize) -> bool {
+        self.rows > 0 && (len <= self.bytes || self.page.rows.is_empty())
+    }
+
+    /// Adds a row to the page.
+    pub fn take(&mut self, row: Row) {
+        self.rows = self.rows.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(row.rlp.len());
+        self.page.rows.push(row);
+    }
+
+    /// Ends the turn with `position` as the place to go on after.
+    #[must_use]
+    pub fn end(mut self, position: Position) -> Page {
+        self.page.next = Some(position);
+        self.page
+    }
+}
 
 /// How to read one day.
 #[derive(Clone, PartialEq, Eq, Debug)]

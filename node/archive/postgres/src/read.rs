@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use archive::plan::{self, Way};
+use archive::plan::{self, Turn, Way};
 use archive::{
     Accumulator, ArchiveError, Budget, EnvelopeId, Filter, HOUR, Page, Position, Query, Row, Stats,
     TimeRange, Window,
@@ -13,6 +13,7 @@ use archive::{
 use bytes::Bytes;
 use deadpool_postgres::Object;
 use tokio_postgres::Row as Columns;
+use tokio_postgres::types::ToSql;
 use waku_wire::{Bloom, Topic};
 
 use crate::connection::Explained as _;
@@ -20,10 +21,6 @@ use crate::directory::Directory;
 use crate::error::corrupt;
 use crate::schema::DAY;
 
-/// Keys that a seek counts for in a budget.
-const SEEK_KEYS: usize = 16;
-/// Topics that are sought without asking which of them a day has.
-const FEW_TOPICS: usize = 16;
 /// Keys of one step of a walk.
 const STEP: usize = 8192;
 
@@ -49,33 +46,6 @@ fn ranged(columns: &str, also: &str) -> String {
     )
 }
 
-/// The page being made and what is left of its budget.
-struct Turn {
-    page: Page,
-    rows: usize,
-    bytes: usize,
-    keys: usize,
-}
-
-impl Turn {
-    fn spend(&mut self, keys: usize) {
-        self.page.scanned += keys;
-        self.keys = self.keys.saturating_sub(keys);
-    }
-
-    fn take(&mut self, rows: Vec<Row>) {
-        self.rows = self.rows.saturating_sub(rows.len());
-        self.bytes = self.bytes.saturating_sub(rows.iter().map(|row| row.rlp.len()).sum());
-        self.page.rows.extend(rows);
-    }
-
-    /// Ends the turn with `position` as the place to go on after.
-    fn end(mut self, position: Position) -> Page {
-        self.page.next = Some(position);
-        self.page
-    }
-}
-
 /// Reads with one connection.
 pub(crate) struct Reader<'a> {
     pub(crate) connection: &'a Object,
@@ -90,12 +60,7 @@ impl Reader<'_> {
         after: Option<Position>,
         budget: Budget,
     ) -> Result<Page, ArchiveError> {
-        let mut turn = Turn {
-            page: Page { rows: Vec::new(), next: None, scanned: 0 },
-            rows: budget.rows.max(1),
-            bytes: budget.bytes,
-            keys: budget.keys.max(1),
-        };
+        let mut turn = Turn::new(budget);
         let Some(start) = start(query.range, after) else { return Ok(turn.page) };
         let stopped = match &query.filter {
             Filter::All => self.all(start, query.range.to, &mut turn).await?,
@@ -103,7 +68,7 @@ impl Reader<'_> {
                 self.all(start, query.range.to, &mut turn).await?
             }
             Filter::Topics(topics) if topics.as_slice().is_empty() => None,
-            Filter::Topics(topics) if topics.as_slice().len() <= FEW_TOPICS => {
+            Filter::Topics(topics) if topics.as_slice().len() <= plan::FEW_TOPICS => {
                 self.merge(topics.as_slice(), start, query.range.to, &mut turn).await?
             }
             filter => self.by_day(filter, start, query.range.to, &mut turn).await?,
@@ -134,7 +99,7 @@ impl Reader<'_> {
                 Way::Merge(topics) => self.merge(&topics, start, end, turn).await?,
                 Way::Scan => self.scan(filter, start, end, turn).await?,
             };
-            let spent = (turn.rows == 0 || turn.keys == 0) && end < to;
+            let spent = turn.is_spent() && end < to;
             if let Some(position) = stopped.or(spent.then_some(Position::last_of(end))) {
                 return Ok(Some(position));
             }
@@ -170,26 +135,8 @@ impl Reader<'_> {
         end: u32,
         turn: &mut Turn,
     ) -> Result<Option<Position>, ArchiveError> {
-        let statement = cut(&ranged("r.sent, r.id, r.topic, r.rlp", ""), 5, 6);
-        let statement = self.connection.prepare_cached(&statement).await.explained()?;
         let most = turn.rows.min(turn.keys);
-        let (may_exceed, id) = (turn.page.rows.is_empty(), &start.id.0[..]);
-        let found = self
-            .connection
-            .query(
-                &statement,
-                &[
-                    &i64::from(start.sent),
-                    &id,
-                    &i64::from(end),
-                    &count(most),
-                    &count(turn.bytes),
-                    &may_exceed,
-                ],
-            )
-            .await
-            .explained()?;
-        self.taken(&found, most, start, turn)
+        self.ordered(&ranged("r.sent, r.id, r.topic, r.rlp", ""), None, most, (start, end), turn).await
     }
 
     /// Rows of `topics` from `start` to second `end`, merged.
@@ -200,31 +147,32 @@ impl Reader<'_> {
         end: u32,
         turn: &mut Turn,
     ) -> Result<Option<Position>, ArchiveError> {
-        turn.spend(SEEK_KEYS * topics.len());
+        turn.spend(plan::SEEK * topics.len());
         let of_topic = ranged("r.sent, r.id, r.topic, r.rlp", "r.topic = wanted.topic AND");
         let merged = format!(
             "SELECT o.* FROM unnest($7::bytea[]) AS wanted(topic) CROSS JOIN LATERAL ({of_topic}) o ORDER BY o.sent, o.id LIMIT $4"
         );
-        let statement = self.connection.prepare_cached(&cut(&merged, 5, 6)).await.explained()?;
         let topics: Vec<&[u8]> = topics.iter().map(|topic| &topic.0[..]).collect();
-        let (may_exceed, id) = (turn.page.rows.is_empty(), &start.id.0[..]);
-        let most = turn.rows;
-        let found = self
-            .connection
-            .query(
-                &statement,
-                &[
-                    &i64::from(start.sent),
-                    &id,
-                    &i64::from(end),
-                    &count(most),
-                    &count(turn.bytes),
-                    &may_exceed,
-                    &topics,
-                ],
-            )
-            .await
-            .explained()?;
+        self.ordered(&merged, Some(&topics), turn.rows, (start, end), turn).await
+    }
+
+    /// What `statement` finds from one position to a second, at most `most` rows, as far as the turn has room.
+    async fn ordered(
+        &self,
+        statement: &str,
+        topics: Option<&Vec<&[u8]>>,
+        most: usize,
+        (start, end): (Position, u32),
+        turn: &mut Turn,
+    ) -> Result<Option<Position>, ArchiveError> {
+        let statement = self.connection.prepare_cached(&cut(statement, 5, 6)).await.explained()?;
+        let (sent, id, end) = (i64::from(start.sent), &start.id.0[..], i64::from(end));
+        let (rows, bytes, may_exceed) = (count(most), count(turn.bytes), turn.page.rows.is_empty());
+        let mut values: Vec<&(dyn ToSql + Sync)> = vec![&sent, &id, &end, &rows, &bytes, &may_exceed];
+        if let Some(topics) = topics {
+            values.push(topics);
+        }
+        let found = self.connection.query(&statement, &values).await.explained()?;
         self.taken(&found, most, start, turn)
     }
 
@@ -243,7 +191,7 @@ impl Reader<'_> {
         // A statement that cut all of its rows tells nothing; it does so only where there are rows of earlier days.
         let ended = found.is_empty() && !turn.page.rows.is_empty();
         let is_cut = total >= most || total > rows.len() || ended;
-        turn.take(rows);
+        rows.into_iter().for_each(|row| turn.take(row));
         Ok(is_cut.then(|| last.unwrap_or_else(|| start.predecessor())))
     }
 
@@ -259,7 +207,7 @@ impl Reader<'_> {
             self.connection.prepare_cached(&ranged("r.sent, r.id, r.topic", "")).await.explained()?;
         let mut next = Some(start);
         while let Some(from) = next.filter(|from| from.sent <= end) {
-            if turn.rows == 0 || turn.keys == 0 {
+            if turn.is_spent() {
                 return Ok(Some(from.predecessor()));
             }
             let most = STEP.min(turn.keys);
@@ -309,7 +257,7 @@ impl Reader<'_> {
         let rows = found.iter().map(row).collect::<Result<Vec<Row>, ArchiveError>>()?;
         let last = rows.last().map(|row| row.position);
         let is_cut = total > rows.len() || (rows.is_empty() && !turn.page.rows.is_empty());
-        turn.take(rows);
+        rows.into_iter().for_each(|row| turn.take(row));
         Ok(is_cut.then(|| last.unwrap_or_else(|| first.predecessor())))
     }
 

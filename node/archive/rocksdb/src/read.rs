@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use archive::plan::{self, Way};
+use archive::plan::{self, Turn, Way};
 use archive::{ArchiveError, Budget, Filter, HOUR, Page, Position, Query, Row, Stats, TimeRange};
 use bytes::Bytes;
 use rocksdb::{ColumnFamily, DBRawIterator, ReadOptions};
@@ -11,43 +11,6 @@ use waku_wire::Topic;
 use crate::error::from_rocks;
 use crate::keys;
 use crate::store::Store;
-
-/// Keys that a seek counts for in a budget.
-const SEEK_KEYS: usize = 16;
-/// Topics that are sought without asking which of them a day has.
-const FEW_TOPICS: usize = 16;
-
-/// The page being made and what is left of its budget.
-struct Turn {
-    page: Page,
-    rows: usize,
-    bytes: usize,
-    keys: usize,
-}
-
-impl Turn {
-    fn spend(&mut self, keys: usize) {
-        self.page.scanned += keys;
-        self.keys = self.keys.saturating_sub(keys);
-    }
-
-    /// Whether a row of `len` bytes may still be taken; the first row always may.
-    fn has_room(&self, len: usize) -> bool {
-        self.rows > 0 && (len <= self.bytes || self.page.rows.is_empty())
-    }
-
-    fn take(&mut self, row: Row) {
-        self.rows -= 1;
-        self.bytes = self.bytes.saturating_sub(row.rlp.len());
-        self.page.rows.push(row);
-    }
-
-    /// Ends the turn with `position` as the place to go on after.
-    fn end(mut self, position: Position) -> Page {
-        self.page.next = Some(position);
-        self.page
-    }
-}
 
 /// The smallest rows that fit a budget, out of rows offered in any order of topics.
 struct Smallest {
@@ -88,12 +51,7 @@ impl Store {
         budget: Budget,
     ) -> Result<Page, ArchiveError> {
         self.check_open()?;
-        let mut turn = Turn {
-            page: Page { rows: Vec::new(), next: None, scanned: 0 },
-            rows: budget.rows.max(1),
-            bytes: budget.bytes,
-            keys: budget.keys.max(1),
-        };
+        let mut turn = Turn::new(budget);
         let Some(mut start) = self.start(query.range, after) else { return Ok(turn.page) };
         while let Some((day, rows)) = self.next_day(start, query.range.to) {
             start = start.max(Position::first_of(u32::from(day) * keys::DAY));
@@ -107,9 +65,7 @@ impl Store {
                 Way::Scan => self.scan(query, start, end, &mut turn)?,
             };
             let stopped = stopped.or_else(|| {
-                (turn.rows == 0 || turn.keys == 0)
-                    .then_some(Position::last_of(end))
-                    .filter(|_| end < query.range.to)
+                turn.is_spent().then_some(Position::last_of(end)).filter(|_| end < query.range.to)
             });
             if let Some(position) = stopped {
                 return Ok(turn.end(position));
@@ -124,7 +80,7 @@ impl Store {
         let topics = match (filter, self.directory.cached(day)) {
             (_, Some(topics)) => topics,
             // Not worth reading a directory for: a seek that finds nothing costs no more than a look into it.
-            (Filter::Topics(few), None) if few.as_slice().len() <= FEW_TOPICS => {
+            (Filter::Topics(few), None) if few.as_slice().len() <= plan::FEW_TOPICS => {
                 return Ok(Way::Merge(few.as_slice().to_vec()));
             }
             (_, None) => self.directory.day(&self.db, day)?,
@@ -179,7 +135,7 @@ impl Store {
             may_exceed: turn.page.rows.is_empty(),
         };
         for topic in topics {
-            turn.spend(SEEK_KEYS);
+            turn.spend(plan::SEEK);
             iterator.seek(keys::row(*topic, start));
             while let Some((of, position)) = current(&iterator, keys::parse_row)? {
                 if of != *topic || position.sent > end || smallest.is_beyond(position) {
@@ -214,7 +170,7 @@ impl Store {
         let mut iterator = self.time_iterator(start, end)?;
         let mut passed = None;
         while let Some((position, topic)) = current(&iterator, keys::parse_time)? {
-            if turn.keys == 0 || turn.rows == 0 {
+            if turn.is_spent() {
                 return Ok(Some(passed.unwrap_or_else(|| position.predecessor())));
             }
             turn.spend(1);
