@@ -15,14 +15,23 @@ use parking_lot::Mutex;
 use crate::{HOUR, Window};
 
 const DAY: u32 = 86_400;
-/// Sources that are told apart; those beyond share one quota.
-const MAX_SOURCES: usize = 16_384;
 /// Complete days that are looked at for the quietest.
 const DAYS: u32 = 7;
 
 /// Where an envelope came from, as far as the archive tells apart.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Source(pub u64);
+
+impl Source {
+    /// Sources that are told apart in one place.
+    pub const MOST: usize = 16_384;
+
+    /// Under whom this source is kept in a map of [`Self::MOST`] sources: itself, or what those beyond share.
+    #[must_use]
+    pub fn account_in<T>(self, map: &HashMap<Self, T>) -> Self {
+        if map.len() < Self::MOST || map.contains_key(&self) { self } else { Self(u64::MAX) }
+    }
+}
 
 /// Whose quota is used up. The text goes to the peer after `not archived: `.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -60,12 +69,6 @@ impl State {
             (self.day, self.added) = (now / DAY, 0);
             self.by_source = HashMap::new();
         }
-    }
-
-    /// Under whom a source is counted.
-    fn account(&self, source: Source) -> Source {
-        let known = self.by_source.len() < MAX_SOURCES || self.by_source.contains_key(&source);
-        if known { source } else { Source(u64::MAX) }
     }
 }
 
@@ -108,7 +111,8 @@ impl Quota {
         }
         let (least, most) = (self.max_bytes / 32, self.max_bytes / 4);
         let one = state.quiet_day.saturating_mul(4).clamp(least, most);
-        let used = source.and_then(|source| state.by_source.get(&state.account(source)).copied());
+        let used =
+            source.and_then(|source| state.by_source.get(&source.account_in(&state.by_source)).copied());
         if used.is_some_and(|used| used >= one) {
             return Err(OverQuota::Source);
         }
@@ -129,7 +133,7 @@ impl Quota {
         }
         state.total = state.total.saturating_add(bytes);
         if let Some(source) = source {
-            let account = state.account(source);
+            let account = source.account_in(&state.by_source);
             let used = state.by_source.entry(account).or_default();
             *used = used.saturating_add(bytes);
         }
@@ -214,10 +218,10 @@ mod tests {
     #[test]
     fn sources_beyond_the_bound_share_one_quota() {
         let quota = full(&[0, 3200, 100]);
-        for n in 0..=u64::try_from(MAX_SOURCES).unwrap() + 10 {
+        for n in 0..=u64::try_from(Source::MOST).unwrap() + 10 {
             quota.charge(NOW, Some(Source(n)), 0);
         }
-        assert_eq!(quota.state.lock().by_source.len(), MAX_SOURCES + 1);
+        assert_eq!(quota.state.lock().by_source.len(), Source::MOST + 1);
         quota.charge(NOW, Some(Source(1 << 40)), 400);
         assert_eq!(quota.check(NOW, Some(Source(1 << 41))), Err(OverQuota::Source));
         assert_eq!(quota.check(NOW, A), Ok(()));

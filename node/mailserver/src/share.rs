@@ -18,8 +18,6 @@ const BURST_OF_ALL: Duration = Duration::from_secs(20);
 const SOURCE_FACTOR: u32 = 4;
 /// A source that has read so little is served though all together have used up their share.
 const LITTLE: Duration = Duration::from_millis(200);
-/// Accounts at most; those beyond share one.
-const MAX_ACCOUNTS: usize = 16_384;
 
 /// Reading that is not paid off by the passing of time yet.
 #[derive(Clone, Copy)]
@@ -52,7 +50,7 @@ impl Share {
     /// How long a request of `source` has to wait at `now`. `None`: a source that stands for many, with no account of its
     /// own.
     pub(crate) fn wait(&self, source: Option<Source>, now: Instant) -> Duration {
-        let account = source.and_then(|source| self.by_source.get(&self.account(source)));
+        let account = source.and_then(|source| self.by_source.get(&source.account_in(&self.by_source)));
         let own = account.map_or(Duration::ZERO, |account| account.debt(now, SOURCE_FACTOR));
         let wait = own.saturating_sub(BURST) * SOURCE_FACTOR;
         if source.is_some() && own < LITTLE {
@@ -65,17 +63,12 @@ impl Share {
     pub(crate) fn charge(&mut self, source: Option<Source>, now: Instant, reading: Duration) {
         self.of_all.charge(now, 1, reading);
         let Some(source) = source else { return };
-        if self.by_source.len() >= MAX_ACCOUNTS && !self.by_source.contains_key(&source) {
+        if self.by_source.len() >= Source::MOST && !self.by_source.contains_key(&source) {
             self.by_source.retain(|_, account| !account.debt(now, SOURCE_FACTOR).is_zero());
         }
-        let source = self.account(source);
+        let source = source.account_in(&self.by_source);
         let account = self.by_source.entry(source).or_insert(Account { debt: Duration::ZERO, at: now });
         account.charge(now, SOURCE_FACTOR, reading);
-    }
-
-    fn account(&self, source: Source) -> Source {
-        let known = self.by_source.len() < MAX_ACCOUNTS || self.by_source.contains_key(&source);
-        if known { source } else { Source(u64::MAX) }
     }
 }
 
@@ -124,11 +117,11 @@ mod tests {
     fn accounts_are_bounded_and_those_that_are_paid_off_go_first() {
         let now = Instant::now();
         let mut share = Share::new(now);
-        for n in 0..u64::try_from(MAX_ACCOUNTS).unwrap() {
+        for n in 0..u64::try_from(Source::MOST).unwrap() {
             share.charge(Some(Source(n)), now, Duration::from_millis(1));
         }
         share.charge(Some(Source(1 << 40)), now, s(11));
-        assert_eq!(share.by_source.len(), MAX_ACCOUNTS + 1);
+        assert_eq!(share.by_source.len(), Source::MOST + 1);
         assert!(!share.wait(Some(Source(1 << 41)), now).is_zero(), "they share one account");
         share.charge(Some(Source(1 << 42)), now + s(1), s(1));
         assert_eq!(share.by_source.len(), 2);
