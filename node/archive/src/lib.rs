@@ -17,6 +17,7 @@ mod admission;
 pub mod conformance;
 mod error;
 mod history;
+mod layer;
 pub mod memory;
 pub mod plan;
 mod quota;
@@ -27,6 +28,7 @@ mod writer;
 pub use admission::{Admission, NotAdmitted};
 pub use error::{ArchiveError, Class};
 pub use history::{Appended, Budget, Evicted, History, NewRow, Page, Stats, TURN_BYTES};
+pub use layer::Layer;
 pub use quota::{OverQuota, Quota, Source};
 pub use retention::{HOUR, Retention, floor_after};
 pub use types::{

@@ -9,9 +9,8 @@ use std::time::Duration;
 use archive::conformance::{DAY_START, envelope, everything, walk};
 use archive::memory::MemoryHistory;
 use archive::{
-    Appended, ArchiveError, Budget, Evicted, History, NewRow, NotAdmitted, Outcome, OverQuota, Page,
-    Position, Query, Quota, Refusal, Retention, Row, Source, Stats, Submission, TimeRange, Window, Writer,
-    WriterConfig, WriterObserver,
+    Appended, ArchiveError, Budget, History, NewRow, NotAdmitted, Outcome, OverQuota, Quota, Refusal,
+    Retention, Row, Source, Submission, TimeRange, Writer, WriterConfig, WriterObserver,
 };
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -44,10 +43,11 @@ impl Gated {
     }
 }
 
-impl History for Gated {
-    fn label(&self) -> &str {
-        self.inner.label()
+impl archive::Layer for Gated {
+    fn below(&self) -> &dyn History {
+        &self.inner
     }
+
     fn append(&self, batch: Vec<NewRow>) -> BoxFuture<'_, Result<Vec<Appended>, ArchiveError>> {
         async move {
             self.groups.lock().push((batch.len(), Instant::now()));
@@ -59,43 +59,6 @@ impl History for Gated {
             }
         }
         .boxed()
-    }
-    fn page(
-        &self,
-        query: Query,
-        after: Option<Position>,
-        budget: Budget,
-    ) -> BoxFuture<'_, Result<Page, ArchiveError>> {
-        self.inner.page(query, after, budget)
-    }
-    fn windows(&self, range: TimeRange) -> BoxFuture<'_, Result<Vec<Window>, ArchiveError>> {
-        self.inner.windows(range)
-    }
-    fn ids(
-        &self,
-        range: TimeRange,
-        after: Option<Position>,
-        max: usize,
-    ) -> BoxFuture<'_, Result<Vec<Position>, ArchiveError>> {
-        self.inner.ids(range, after, max)
-    }
-    fn get(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Option<Row>>, ArchiveError>> {
-        self.inner.get(positions)
-    }
-    fn floor(&self) -> u32 {
-        self.inner.floor()
-    }
-    fn evict(&self, policy: Retention, now: u32) -> BoxFuture<'_, Result<Evicted, ArchiveError>> {
-        self.inner.evict(policy, now)
-    }
-    fn stats(&self) -> BoxFuture<'_, Result<Stats, ArchiveError>> {
-        self.inner.stats()
-    }
-    fn probe(&self) -> BoxFuture<'_, Result<(), ArchiveError>> {
-        self.inner.probe()
-    }
-    fn close(&self) -> BoxFuture<'_, Result<(), ArchiveError>> {
-        self.inner.close()
     }
 }
 

@@ -20,10 +20,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use archive::{
-    Appended, ArchiveError, Budget, Evicted, History, NewRow, Page, Position, Query, Retention, Row, Stats,
-    TimeRange, Window,
-};
+use archive::{Appended, ArchiveError, History, NewRow};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
@@ -102,9 +99,9 @@ impl Spooled {
     }
 }
 
-impl History for Spooled {
-    fn label(&self) -> &str {
-        self.archive.label()
+impl archive::Layer for Spooled {
+    fn below(&self) -> &dyn History {
+        &*self.archive
     }
 
     /// What goes to the spool counts as stored, also where the archive turns out to have it already.
@@ -125,44 +122,6 @@ impl History for Spooled {
             self.spool(batch).await
         }
         .boxed()
-    }
-
-    fn page(
-        &self,
-        query: Query,
-        after: Option<Position>,
-        budget: Budget,
-    ) -> BoxFuture<'_, Result<Page, ArchiveError>> {
-        self.archive.page(query, after, budget)
-    }
-
-    fn windows(&self, range: TimeRange) -> BoxFuture<'_, Result<Vec<Window>, ArchiveError>> {
-        self.archive.windows(range)
-    }
-
-    fn ids(
-        &self,
-        range: TimeRange,
-        after: Option<Position>,
-        max: usize,
-    ) -> BoxFuture<'_, Result<Vec<Position>, ArchiveError>> {
-        self.archive.ids(range, after, max)
-    }
-
-    fn get(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Option<Row>>, ArchiveError>> {
-        self.archive.get(positions)
-    }
-
-    fn floor(&self) -> u32 {
-        self.archive.floor()
-    }
-
-    fn evict(&self, policy: Retention, now: u32) -> BoxFuture<'_, Result<Evicted, ArchiveError>> {
-        self.archive.evict(policy, now)
-    }
-
-    fn stats(&self) -> BoxFuture<'_, Result<Stats, ArchiveError>> {
-        self.archive.stats()
     }
 
     /// Fails while something waits in the spool, although appends are taken: what is served is incomplete.

@@ -6,10 +6,7 @@ use std::time::Duration;
 
 use archive::conformance::append;
 use archive::memory::MemoryHistory;
-use archive::{
-    Appended, ArchiveError, Budget, Evicted, History, NewRow, Page, Position, Query, Retention, Row, Source,
-    Stats, TimeRange, Window,
-};
+use archive::{Appended, ArchiveError, Budget, History, Page, Position, Query, Source};
 use bytes::Bytes;
 use enode::{NodeId, NodeKey};
 use futures::FutureExt as _;
@@ -203,13 +200,11 @@ pub(crate) struct Faulty {
     pub(crate) tedious: AtomicUsize,
 }
 
-impl History for Faulty {
-    fn label(&self) -> &str {
-        self.inner.label()
+impl archive::Layer for Faulty {
+    fn below(&self) -> &dyn History {
+        &self.inner
     }
-    fn append(&self, batch: Vec<NewRow>) -> BoxFuture<'_, Result<Vec<Appended>, ArchiveError>> {
-        self.inner.append(batch)
-    }
+
     fn page(
         &self,
         query: Query,
@@ -227,35 +222,6 @@ impl History for Faulty {
                 }
             },
         }
-    }
-    fn windows(&self, range: TimeRange) -> BoxFuture<'_, Result<Vec<Window>, ArchiveError>> {
-        self.inner.windows(range)
-    }
-    fn ids(
-        &self,
-        range: TimeRange,
-        after: Option<Position>,
-        max: usize,
-    ) -> BoxFuture<'_, Result<Vec<Position>, ArchiveError>> {
-        self.inner.ids(range, after, max)
-    }
-    fn get(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Option<Row>>, ArchiveError>> {
-        self.inner.get(positions)
-    }
-    fn floor(&self) -> u32 {
-        self.inner.floor()
-    }
-    fn evict(&self, policy: Retention, now: u32) -> BoxFuture<'_, Result<Evicted, ArchiveError>> {
-        self.inner.evict(policy, now)
-    }
-    fn stats(&self) -> BoxFuture<'_, Result<Stats, ArchiveError>> {
-        self.inner.stats()
-    }
-    fn probe(&self) -> BoxFuture<'_, Result<(), ArchiveError>> {
-        self.inner.probe()
-    }
-    fn close(&self) -> BoxFuture<'_, Result<(), ArchiveError>> {
-        self.inner.close()
     }
 }
 

@@ -9,8 +9,7 @@ use std::{
 };
 
 use archive::{
-    Appended, ArchiveError, Budget, Evicted, History, NewRow, Page, Position, Query, Retention, Stats,
-    TimeRange, Window, WriterObserver,
+    Appended, ArchiveError, History, NewRow, Position, TimeRange, WriterObserver,
     conformance::{DAY_START, envelope},
     memory::MemoryHistory,
 };
@@ -32,55 +31,16 @@ pub(crate) struct Store {
     pub(crate) full: AtomicBool,
 }
 
-impl History for Store {
-    fn label(&self) -> &str {
-        self.rows.label()
+impl archive::Layer for Store {
+    fn below(&self) -> &dyn History {
+        &self.rows
     }
+
     fn append(&self, batch: Vec<NewRow>) -> BoxFuture<'_, Result<Vec<Appended>, ArchiveError>> {
         if self.full.load(Ordering::Relaxed) {
             return Box::pin(async { Err(ArchiveError::Full("on purpose".into())) });
         }
         self.rows.append(batch)
-    }
-    fn page(
-        &self,
-        query: Query,
-        after: Option<Position>,
-        budget: Budget,
-    ) -> BoxFuture<'_, Result<Page, ArchiveError>> {
-        self.rows.page(query, after, budget)
-    }
-    fn windows(&self, range: TimeRange) -> BoxFuture<'_, Result<Vec<Window>, ArchiveError>> {
-        self.rows.windows(range)
-    }
-    fn ids(
-        &self,
-        range: TimeRange,
-        after: Option<Position>,
-        max: usize,
-    ) -> BoxFuture<'_, Result<Vec<Position>, ArchiveError>> {
-        self.rows.ids(range, after, max)
-    }
-    fn get(
-        &self,
-        positions: Vec<Position>,
-    ) -> BoxFuture<'_, Result<Vec<Option<archive::Row>>, ArchiveError>> {
-        self.rows.get(positions)
-    }
-    fn floor(&self) -> u32 {
-        self.rows.floor()
-    }
-    fn evict(&self, policy: Retention, now: u32) -> BoxFuture<'_, Result<Evicted, ArchiveError>> {
-        self.rows.evict(policy, now)
-    }
-    fn stats(&self) -> BoxFuture<'_, Result<Stats, ArchiveError>> {
-        self.rows.stats()
-    }
-    fn probe(&self) -> BoxFuture<'_, Result<(), ArchiveError>> {
-        self.rows.probe()
-    }
-    fn close(&self) -> BoxFuture<'_, Result<(), ArchiveError>> {
-        self.rows.close()
     }
 }
 

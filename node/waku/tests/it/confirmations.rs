@@ -6,8 +6,7 @@ use std::sync::{
 };
 
 use archive::{
-    Appended, ArchiveError, Budget, Evicted, History, NewRow, Page, Position, Query, Retention, Row, Stats,
-    TimeRange, Window, memory::MemoryHistory,
+    Appended, ArchiveError, Budget, History, NewRow, Page, Position, Query, memory::MemoryHistory,
 };
 use futures::{FutureExt as _, future::BoxFuture};
 use tokio::sync::Semaphore;
@@ -29,10 +28,15 @@ impl Gated {
     }
 }
 
-impl History for Gated {
+impl archive::Layer for Gated {
+    fn below(&self) -> &dyn History {
+        &self.memory
+    }
+
     fn label(&self) -> &str {
         "gated"
     }
+
     fn append(&self, batch: Vec<NewRow>) -> BoxFuture<'_, Result<Vec<Appended>, ArchiveError>> {
         async move {
             self.gate.acquire().await.expect("open").forget();
@@ -40,6 +44,7 @@ impl History for Gated {
         }
         .boxed()
     }
+
     fn page(
         &self,
         _query: Query,
@@ -52,35 +57,6 @@ impl History for Gated {
             Ok(Page { rows: Vec::new(), next: Some(Position::first_of(NOW)), scanned: 1 })
         }
         .boxed()
-    }
-    fn windows(&self, range: TimeRange) -> BoxFuture<'_, Result<Vec<Window>, ArchiveError>> {
-        self.memory.windows(range)
-    }
-    fn ids(
-        &self,
-        range: TimeRange,
-        after: Option<Position>,
-        max: usize,
-    ) -> BoxFuture<'_, Result<Vec<Position>, ArchiveError>> {
-        self.memory.ids(range, after, max)
-    }
-    fn get(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Option<Row>>, ArchiveError>> {
-        self.memory.get(positions)
-    }
-    fn floor(&self) -> u32 {
-        self.memory.floor()
-    }
-    fn evict(&self, policy: Retention, now: u32) -> BoxFuture<'_, Result<Evicted, ArchiveError>> {
-        self.memory.evict(policy, now)
-    }
-    fn stats(&self) -> BoxFuture<'_, Result<Stats, ArchiveError>> {
-        self.memory.stats()
-    }
-    fn probe(&self) -> BoxFuture<'_, Result<(), ArchiveError>> {
-        self.memory.probe()
-    }
-    fn close(&self) -> BoxFuture<'_, Result<(), ArchiveError>> {
-        self.memory.close()
     }
 }
 
