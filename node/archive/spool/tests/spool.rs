@@ -2,90 +2,24 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod support;
+
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use archive::conformance::{DAY_START, Subject, append, block_on, envelope, everything, row, sorted, walk};
+use archive::conformance::{DAY_START, Subject, append, block_on, envelope, everything, sorted, walk};
 use archive::memory::MemoryHistory;
-use archive::{
-    Appended, ArchiveError, Budget, Class, Evicted, History, NewRow, Page, Position, Query, Retention, Row,
-    Stats, TimeRange, Window,
-};
+use archive::{Appended, ArchiveError, Budget, Class, History, NewRow, Retention};
 use archive_spool::Spooled;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use parking_lot::Mutex;
 use waku_wire::WireEnvelope;
 
+use support::{Flaky, MUCH, positions, replay};
+
 const WIDE: Budget = Budget { rows: 10_000, bytes: 1 << 30, keys: 1 << 30 };
-const MUCH: u64 = 1 << 30;
-
-/// An archive that may be away, and remembers in which order it got what.
-#[derive(Default)]
-struct Flaky {
-    memory: MemoryHistory,
-    away: AtomicBool,
-    order: Mutex<Vec<Position>>,
-}
-
-impl History for Flaky {
-    fn label(&self) -> &str {
-        "flaky"
-    }
-    fn append(&self, batch: Vec<NewRow>) -> BoxFuture<'_, Result<Vec<Appended>, ArchiveError>> {
-        if self.away.load(Ordering::SeqCst) {
-            return async { Err(ArchiveError::Away("on purpose".to_owned())) }.boxed();
-        }
-        let positions = batch.iter().map(|new| Position::of(new.envelope.sent(), &new.envelope.hash()));
-        self.order.lock().extend(positions);
-        self.memory.append(batch)
-    }
-    fn page(
-        &self,
-        query: Query,
-        after: Option<Position>,
-        budget: Budget,
-    ) -> BoxFuture<'_, Result<Page, ArchiveError>> {
-        self.memory.page(query, after, budget)
-    }
-    fn windows(&self, range: TimeRange) -> BoxFuture<'_, Result<Vec<Window>, ArchiveError>> {
-        self.memory.windows(range)
-    }
-    fn ids(
-        &self,
-        range: TimeRange,
-        after: Option<Position>,
-        max: usize,
-    ) -> BoxFuture<'_, Result<Vec<Position>, ArchiveError>> {
-        self.memory.ids(range, after, max)
-    }
-    fn get(&self, positions: Vec<Position>) -> BoxFuture<'_, Result<Vec<Option<Row>>, ArchiveError>> {
-        self.memory.get(positions)
-    }
-    fn floor(&self) -> u32 {
-        self.memory.floor()
-    }
-    fn evict(&self, policy: Retention, now: u32) -> BoxFuture<'_, Result<Evicted, ArchiveError>> {
-        self.memory.evict(policy, now)
-    }
-    fn stats(&self) -> BoxFuture<'_, Result<Stats, ArchiveError>> {
-        self.memory.stats()
-    }
-    fn probe(&self) -> BoxFuture<'_, Result<(), ArchiveError>> {
-        if self.away.load(Ordering::SeqCst) {
-            return async { Err(ArchiveError::Away("on purpose".to_owned())) }.boxed();
-        }
-        self.memory.probe()
-    }
-    fn close(&self) -> BoxFuture<'_, Result<(), ArchiveError>> {
-        self.memory.close()
-    }
-}
 
 /// The spool as a backend: with nothing in its way it is what the archive is.
 struct Healthy {
@@ -134,23 +68,6 @@ mod conformance {
 
 fn some(from: u32, to: u32) -> Vec<WireEnvelope> {
     (from..to).map(|n| envelope(DAY_START + n * 7 % 50, [1; 4], n, 100)).collect()
-}
-
-fn positions(envelopes: &[WireEnvelope]) -> Vec<Position> {
-    envelopes.iter().map(|envelope| row(envelope).position).collect()
-}
-
-/// Runs `task` until nothing waits.
-async fn replay(spooled: &Spooled, task: BoxFuture<'static, ()>) {
-    let emptied = async {
-        while spooled.waiting_bytes() > 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    tokio::select! {
-        () = task => panic!("it replays for ever"),
-        ended = tokio::time::timeout(Duration::from_secs(30), emptied) => ended.expect("it replays"),
-    }
 }
 
 #[test]
@@ -311,73 +228,4 @@ fn one_process_has_it() {
     assert!(matches!(open(), Err(ArchiveError::Locked { .. })));
     drop(first);
     assert!(open().is_ok());
-}
-
-const CHILD: &str = "SPOOL_KILL_CHILD";
-
-/// The process that is killed: the archive is away all the time.
-fn child(path: &Path, round: u32) {
-    block_on(async {
-        let archive = Arc::new(Flaky::default());
-        archive.away.store(true, Ordering::SeqCst);
-        let (spooled, _task) = Spooled::open(archive as _, path, MUCH).unwrap();
-        for n in 0.. {
-            let batch: Vec<WireEnvelope> = (0..10)
-                .map(|k| {
-                    envelope(DAY_START + n % 3000, [1; 4], (round << 24) + n * 10 + k, 200 + 50 * k as usize)
-                })
-                .collect();
-            append(&*spooled, &batch).await;
-            let acks: String =
-                positions(&batch).iter().map(|at| format!("\nack {} {:?}", at.sent, at.id)).collect();
-            std::io::stdout().lock().write_all(format!("{acks}\n").as_bytes()).unwrap();
-        }
-    });
-}
-
-#[test]
-fn every_acknowledged_envelope_survives_sigkill() {
-    if let Some(path) = std::env::var_os(CHILD) {
-        child(Path::new(&path), std::env::var("SPOOL_KILL_ROUND").unwrap().parse().unwrap());
-        return;
-    }
-    let directory = tempfile::tempdir().unwrap();
-    let mut acknowledged = std::collections::BTreeSet::new();
-    let parse = |line: &str| {
-        let (sent, id) = line.strip_prefix("ack ")?.split_once(' ')?;
-        (id.len() == 32).then(|| (sent.parse::<u32>().unwrap(), id.to_owned()))
-    };
-    for (round, acks) in [10, 300, 2000, 5000, 777].into_iter().enumerate() {
-        let mut process = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "every_acknowledged_envelope_survives_sigkill", "--nocapture"])
-            .env(CHILD, directory.path())
-            .env("SPOOL_KILL_ROUND", round.to_string())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let mut seen = 0;
-        while seen < acks {
-            let line = lines.next().expect("the child runs until it is killed").unwrap();
-            seen += usize::from(parse(&line).is_some_and(|ack| acknowledged.insert(ack)));
-        }
-        process.kill().unwrap();
-        // What was printed before the kill but not read yet counts too; the last line may be torn.
-        acknowledged.extend(lines.map_while(Result::ok).filter_map(|line| parse(&line)));
-        assert!(!process.wait().unwrap().success());
-    }
-    block_on(async {
-        let memory = Arc::new(MemoryHistory::new());
-        let (spooled, task) = Spooled::open(Arc::clone(&memory) as _, directory.path(), MUCH).unwrap();
-        replay(&spooled, task).await;
-        let stored: std::collections::BTreeSet<(u32, String)> = memory
-            .ids(TimeRange::ALL, None, usize::MAX)
-            .await
-            .unwrap()
-            .iter()
-            .map(|at| (at.sent, format!("{:?}", at.id)))
-            .collect();
-        assert_eq!(acknowledged.difference(&stored).count(), 0, "of {}", acknowledged.len());
-    });
-    assert!(acknowledged.len() > 8000);
 }
